@@ -1,0 +1,117 @@
+//! Tables `identity` and `identity_revoked`: normalised values that find a person.
+
+use super::Result;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgConnection};
+
+/// A stored identity.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct Found {
+    /// email, phone or external_id.
+    pub kind: String,
+    /// Normalised value.
+    pub value: String,
+    /// The person it finds.
+    pub person_id: i64,
+    /// Source that brought it.
+    pub source_id: i64,
+    /// Record of that source that brought it.
+    pub record_id: String,
+}
+
+/// An identity to be added.
+#[derive(Debug, Serialize)]
+pub struct IdentityRow<'a> {
+    /// email, phone or external_id.
+    pub kind: &'a str,
+    /// Normalised value.
+    pub value: &'a str,
+    /// The person.
+    pub person_id: i64,
+    /// Record that brings it.
+    pub record_id: &'a str,
+    /// True when the source says it is verified.
+    pub verified: bool,
+}
+
+/// What these values find.
+pub async fn load(db: &mut PgConnection, workspace_id: i64, kinds: &[&str], values: &[&str]) -> Result<Vec<Found>> {
+    if kinds.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "SELECT i.kind, i.value, i.person_id, i.source_id, i.record_id FROM unnest($2::text[], $3::text[]) AS t(kind, value)
+         JOIN identity i ON i.workspace_id = $1 AND i.kind = t.kind AND i.value = t.value",
+    )
+    .bind(workspace_id)
+    .bind(kinds)
+    .bind(values)
+    .fetch_all(db)
+    .await
+}
+
+/// All identities of these people.
+pub async fn of_people(db: &mut PgConnection, workspace_id: i64, person_ids: &[i64]) -> Result<Vec<Found>> {
+    if person_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "SELECT kind, value, person_id, source_id, record_id FROM identity WHERE workspace_id = $1 AND person_id = ANY($2)",
+    )
+    .bind(workspace_id)
+    .bind(person_ids)
+    .fetch_all(db)
+    .await
+}
+
+/// Adds identities.
+pub async fn insert(db: &mut PgConnection, workspace_id: i64, source_id: i64, rows: &[IdentityRow<'_>], now: DateTime<Utc>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO identity (workspace_id, source_id, kind, value, person_id, record_id, verified, first_seen_at)
+         SELECT $1, $2, t.*, $4 FROM json_to_recordset($3) AS t(kind text, value text, person_id bigint, record_id text, verified bool)
+         ON CONFLICT (workspace_id, kind, value) DO NOTHING",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(Json(rows))
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Takes identities away, keeping note of them.
+pub async fn revoke(db: &mut PgConnection, workspace_id: i64, gone: &[Found], now: DateTime<Utc>) -> Result<()> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let kinds: Vec<&str> = gone.iter().map(|identity| identity.kind.as_str()).collect();
+    let values: Vec<&str> = gone.iter().map(|identity| identity.value.as_str()).collect();
+    sqlx::query(
+        "INSERT INTO identity_revoked (workspace_id, kind, value, person_id, source_id, revoked_at)
+         SELECT i.workspace_id, i.kind, i.value, i.person_id, i.source_id, $4 FROM unnest($2::text[], $3::text[]) AS t(kind, value)
+         JOIN identity i ON i.workspace_id = $1 AND i.kind = t.kind AND i.value = t.value
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(workspace_id)
+    .bind(&kinds)
+    .bind(&values)
+    .bind(now)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "DELETE FROM identity i USING unnest($2::text[], $3::text[]) AS t(kind, value)
+         WHERE i.workspace_id = $1 AND i.kind = t.kind AND i.value = t.value",
+    )
+    .bind(workspace_id)
+    .bind(&kinds)
+    .bind(&values)
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! All SQL: one file a table, functions on a connection, sets of rows in and out. Decides nothing.
+
+pub mod activity;
+pub mod agent;
+pub mod checkpoint;
+pub mod consent;
+pub mod dead_letter;
+pub mod field_def;
+pub mod identity;
+pub mod job;
+pub mod merge;
+pub mod organization;
+pub mod partition;
+pub mod person;
+pub mod person_source;
+pub mod pool;
+pub mod raw_event;
+pub mod run;
+pub mod schedule;
+pub mod source;
+pub mod ticket;
+pub mod tombstone;
+pub mod workspace;
+
+/// What went wrong between us and Postgres.
+pub type Error = sqlx::Error;
+
+/// Result of a statement.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// True when the data of a statement was at fault (SQLSTATE classes 22 and 23), so that the same batch would fail
+/// again; false when Postgres or the way to it was, so that a later try may succeed.
+pub fn is_data_error(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+}
+
+/// True when two transactions got in each other's way: trying again at once is right.
+pub fn is_conflict(error: &Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.is_some_and(|code| code == "40001" || code == "40P01" || code == "55P03")
+}

@@ -1,0 +1,175 @@
+//! Tables `raw_event` and `raw_event_pending`: webhooks as they came, and which of them are not yet applied.
+
+use super::Result;
+use crate::model::raw_event::{Pending, Verified};
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::{PgConnection, Row};
+
+/// Stores verified webhooks with one statement a table; repeats of what was stored the same day are left out.
+/// Answers how many were new.
+pub async fn store(db: &mut PgConnection, events: &[Verified]) -> Result<u64> {
+    let workspaces: Vec<i64> = events.iter().map(|event| event.workspace_id).collect();
+    let sources: Vec<i64> = events.iter().map(|event| event.source_id).collect();
+    let days: Vec<NaiveDate> = events.iter().map(|event| event.received_at.date_naive()).collect();
+    let ids: Vec<&str> = events.iter().map(|event| event.event_id.as_str()).collect();
+    let types: Vec<Option<&str>> = events.iter().map(|event| event.event_type.as_deref()).collect();
+    let received: Vec<DateTime<Utc>> = events.iter().map(|event| event.received_at).collect();
+    let late: Vec<bool> = events.iter().map(|event| event.late).collect();
+    let invocations: Vec<Option<&str>> = events.iter().map(|event| event.invocation_id.as_deref()).collect();
+    let bodies: Vec<&[u8]> = events.iter().map(|event| event.body.as_slice()).collect();
+    let stored = sqlx::query(
+        "INSERT INTO raw_event (workspace_id, source_id, received_on, event_id, event_type, received_at, late, invocation_id, body)
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::date[], $4::text[], $5::text[], $6::timestamptz[],
+                              $7::bool[], $8::text[], $9::bytea[])
+         ON CONFLICT (workspace_id, source_id, received_on, event_id) DO NOTHING
+         RETURNING workspace_id, source_id, seq, received_on, event_id, received_at",
+    )
+    .bind(workspaces)
+    .bind(sources)
+    .bind(days)
+    .bind(ids)
+    .bind(types)
+    .bind(received)
+    .bind(late)
+    .bind(invocations)
+    .bind(bodies)
+    .fetch_all(&mut *db)
+    .await?;
+    add_pending(db, &stored).await?;
+    Ok(stored.len() as u64)
+}
+
+async fn add_pending(db: &mut PgConnection, rows: &[sqlx::postgres::PgRow]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let column = |name: &'static str| rows.iter().map(move |row| row.get::<i64, _>(name)).collect::<Vec<i64>>();
+    sqlx::query(
+        "INSERT INTO raw_event_pending (workspace_id, source_id, seq, received_on, event_id, received_at)
+         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::date[], $5::text[], $6::timestamptz[])",
+    )
+    .bind(column("workspace_id"))
+    .bind(column("source_id"))
+    .bind(column("seq"))
+    .bind(rows.iter().map(|row| row.get::<NaiveDate, _>("received_on")).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.get::<String, _>("event_id")).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| row.get::<DateTime<Utc>, _>("received_at")).collect::<Vec<_>>())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The oldest pending webhooks of a source, in order of arrival.
+pub async fn pending(db: &mut PgConnection, workspace_id: i64, source_id: i64, limit: i64) -> Result<Vec<Pending>> {
+    let rows = sqlx::query(
+        "SELECT p.seq, e.received_at, e.event_type, e.body
+         FROM raw_event_pending p
+         JOIN raw_event e ON e.workspace_id = p.workspace_id AND e.source_id = p.source_id
+                         AND e.received_on = p.received_on AND e.event_id = p.event_id
+         WHERE p.workspace_id = $1 AND p.source_id = $2
+         ORDER BY p.seq LIMIT $3",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    let pending = |row: &sqlx::postgres::PgRow| Pending {
+        seq: row.get("seq"),
+        received_at: row.get("received_at"),
+        event_type: row.get("event_type"),
+        body: row.get("body"),
+    };
+    Ok(rows.iter().map(pending).collect())
+}
+
+/// The receipt: these were applied.
+pub async fn applied(db: &mut PgConnection, workspace_id: i64, source_id: i64, seqs: &[i64]) -> Result<()> {
+    sqlx::query("DELETE FROM raw_event_pending WHERE workspace_id = $1 AND source_id = $2 AND seq = ANY($3)")
+        .bind(workspace_id)
+        .bind(source_id)
+        .bind(seqs)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// True when a source has webhooks that are not yet applied.
+pub async fn has_pending(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM raw_event_pending WHERE workspace_id = $1 AND source_id = $2)")
+        .bind(workspace_id)
+        .bind(source_id)
+        .fetch_one(db)
+        .await
+}
+
+/// Makes stored webhooks pending again, from `since` on. Answers how many.
+pub async fn replay(db: &mut PgConnection, workspace_id: i64, source_id: i64, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<u64> {
+    let again = sqlx::query(
+        "INSERT INTO raw_event_pending (workspace_id, source_id, seq, received_on, event_id, received_at)
+         SELECT workspace_id, source_id, seq, received_on, event_id, received_at FROM raw_event
+         WHERE workspace_id = $1 AND source_id = $2 AND received_on >= $3 AND received_at >= $4 AND received_at < $5
+         ON CONFLICT (workspace_id, source_id, seq) DO NOTHING",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(since.date_naive())
+    .bind(since)
+    .bind(until)
+    .execute(db)
+    .await?;
+    Ok(again.rows_affected())
+}
+
+/// Counts of a source: received, pending.
+pub async fn counts(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<(i64, i64)> {
+    sqlx::query_as(
+        "SELECT (SELECT count(*) FROM raw_event WHERE workspace_id = $1 AND source_id = $2),
+                (SELECT count(*) FROM raw_event_pending WHERE workspace_id = $1 AND source_id = $2)",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .fetch_one(db)
+    .await
+}
+
+/// When the oldest pending webhook of each source was received, for the metrics.
+pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<(i64, DateTime<Utc>)>> {
+    sqlx::query_as("SELECT source_id, min(received_at) FROM raw_event_pending WHERE workspace_id = $1 GROUP BY source_id")
+        .bind(workspace_id)
+        .fetch_all(db)
+        .await
+}
+
+/// Empties the stored bytes that mention one of the subjects: part of an erasure (C7).
+pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, subjects: &[String]) -> Result<u64> {
+    let gone = sqlx::query(
+        "UPDATE raw_event SET body = ''::bytea
+         WHERE workspace_id = $1 AND source_id = $2
+           AND substring(convert_from(body, 'SQL_ASCII') FROM '\"subject\"\\s*:\\s*\"([^\"]*)\"') = ANY($3)",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(subjects)
+    .execute(db)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
+/// True when nothing of a day is still pending.
+pub async fn is_settled(db: &mut PgConnection, day: NaiveDate) -> Result<bool> {
+    sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM raw_event_pending WHERE received_on = $1)").bind(day).fetch_one(db).await
+}
+
+/// Empties the stored bytes about the tickets of these people: part of an erasure (C7).
+pub async fn erase_tickets_of(db: &mut PgConnection, workspace_id: i64, source_id: i64, person_ids: &[i64]) -> Result<u64> {
+    let tickets: Vec<i64> =
+        sqlx::query_scalar("SELECT id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)")
+            .bind(workspace_id)
+            .bind(source_id)
+            .bind(person_ids)
+            .fetch_all(&mut *db)
+            .await?;
+    let subjects: Vec<String> = tickets.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
+    erase(db, workspace_id, source_id, &subjects).await
+}

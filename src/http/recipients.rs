@@ -1,0 +1,105 @@
+//! For whom webhooks are: sources with their signing secrets, kept in memory and read again when they may have changed.
+
+use crate::clock::Clock;
+use crate::db;
+use crate::secret::Sealer;
+use crate::zendesk::verify::Recipient;
+use chrono::{DateTime, Duration, Utc};
+use sqlx::PgPool;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// How long what was read is trusted.
+const TRUSTED_FOR: Duration = Duration::seconds(10);
+
+/// The sources that take webhooks, by name.
+#[derive(Clone)]
+pub struct Recipients {
+    pool: PgPool,
+    sealer: Arc<Sealer>,
+    clock: Clock,
+    known: Arc<RwLock<Known>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Default)]
+struct Known {
+    read_at: Option<DateTime<Utc>>,
+    by_name: HashMap<String, Arc<Recipient>>,
+}
+
+impl Recipients {
+    /// Nothing is read yet.
+    pub fn new(pool: PgPool, sealer: Arc<Sealer>, clock: Clock) -> Recipients {
+        Recipients { pool, sealer, clock, known: Arc::default(), reading: Arc::default() }
+    }
+
+    /// The source of that name; None when there is none that takes webhooks.
+    pub async fn find(&self, name: &str) -> db::Result<Option<Arc<Recipient>>> {
+        if let Some(found) = self.cached(name) {
+            return Ok(found);
+        }
+        let this = self.clone();
+        // In a task of its own: the request may be dropped, the connection must not be.
+        let read = tokio::spawn(async move { this.read().await });
+        match read.await {
+            Ok(Ok(())) => Ok(self.lookup(name)),
+            Ok(Err(error)) => match self.lookup(name) {
+                // Better an old secret than none: what it verifies is stored only if Postgres is there after all.
+                Some(found) => Ok(Some(found)),
+                None => Err(error),
+            },
+            Err(_) => Ok(self.lookup(name)),
+        }
+    }
+
+    /// Forgets what was read, so that the next webhook reads it anew: its signature did not match, which may mean that the
+    /// secret was changed a moment ago. At most once a second, lest forged signatures cost us the database.
+    pub fn doubt(&self) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        if known.read_at.is_some_and(|at| now - at > Duration::seconds(1)) {
+            known.read_at = None;
+        }
+    }
+
+    fn cached(&self, name: &str) -> Option<Option<Arc<Recipient>>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let age = self.clock.now() - known.read_at?;
+        (age < TRUSTED_FOR && age >= Duration::zero()).then(|| known.by_name.get(name).cloned())
+    }
+
+    fn lookup(&self, name: &str) -> Option<Arc<Recipient>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).by_name.get(name).cloned()
+    }
+
+    async fn read(&self) -> db::Result<()> {
+        let _one_at_a_time = self.reading.lock().await;
+        let now = self.clock.now();
+        let fresh = self.known.read().unwrap_or_else(PoisonError::into_inner).read_at.is_some_and(|at| (now - at).abs() < TRUSTED_FOR);
+        if fresh {
+            return Ok(());
+        }
+        let mut db = self.pool.acquire().await?;
+        let sources = db::source::all(&mut db).await?;
+        let mut by_name = HashMap::new();
+        for source in sources.iter().filter(|source| source.state.is_live() && source.kind == "zendesk") {
+            let sealed = [("webhook_secret", &source.webhook_secret), ("webhook_secret_previous", &source.webhook_secret_previous)];
+            let mut secrets = Vec::new();
+            for (column, sealed) in sealed {
+                let Some(sealed) = sealed else { continue };
+                // Both are bound to the same column: a rotation moves the sealed bytes from one to the other.
+                match self.sealer.open_text(sealed, &source.sealed_as("webhook_secret")) {
+                    Ok(secret) => secrets.push(secret),
+                    Err(error) => tracing::error!(source = source.name, column, error = %error, "a signing secret cannot be opened"),
+                }
+            }
+            let recipient =
+                Recipient { workspace_id: source.workspace_id, source_id: source.id, name: source.name.clone(), secrets };
+            by_name.insert(source.name.clone(), Arc::new(recipient));
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Known { read_at: Some(now), by_name };
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! Deskbridge: keeps Zendesk Support and a customer data platform in Postgres in step.
+//!
+//! Arrows run down only: app → {http, worker} → pipeline → {db, zendesk, rules} → model; clock and config import nothing.
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod http;
+pub mod model;
+pub mod pipeline;
+pub mod private_postgres;
+pub mod rules;
+pub mod secret;
+pub mod telemetry;
+pub mod worker;
+pub mod zendesk;

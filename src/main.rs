@@ -1,0 +1,2 @@
+//! The deskbridge binary.
+fn main() {}

@@ -1,0 +1,45 @@
+//! Jobs: work that is leased to one daemon at a time.
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    /// Apply the webhooks of a source that are pending.
+    Apply,
+    /// Read a stream of a source.
+    Poll,
+    /// Remove what is past its time.
+    Prune,
+}
+
+impl JobKind {
+    /// The text in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            JobKind::Apply => "apply",
+            JobKind::Poll => "poll",
+            JobKind::Prune => "prune",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn parse(text: &str) -> Option<JobKind> {
+        [JobKind::Apply, JobKind::Poll, JobKind::Prune].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A job in our hands: only its latest holder may commit, by `attempt`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Number of the job.
+    pub job_id: i64,
+    /// Fence.
+    pub attempt: i64,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// The source; 0 for none.
+    pub source_id: i64,
+    /// What of the source.
+    pub key: String,
+    /// Failed tries so far.
+    pub failures: i32,
+}

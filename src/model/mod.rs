@@ -1,0 +1,18 @@
+//! The words of the design as types: one file a concept, parsed once and trusted afterwards. No effects, no clock.
+
+pub mod activity;
+pub mod batch;
+pub mod consent;
+pub mod email;
+pub mod field;
+pub mod job;
+pub mod name;
+pub mod organization;
+pub mod person;
+pub mod phone;
+pub mod raw_event;
+pub mod record;
+pub mod retention;
+pub mod source;
+pub mod stream;
+pub mod ticket;

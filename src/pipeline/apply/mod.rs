@@ -1,0 +1,105 @@
+//! Apply: normalised records of one source become rows, in the caller's transaction and under the workspace's lock.
+//! Loads what it needs with one statement a table, decides in `rules/`, writes with one statement a table (invariant 4).
+
+mod activities;
+mod merges;
+mod organizations;
+mod people;
+mod tickets;
+
+pub use merges::merge_people;
+pub use people::{identity_subject, record_subject};
+
+use crate::config::Settings;
+use crate::db;
+use crate::model::batch::{Batch, Counts, Redaction};
+use crate::model::person::PersonLink;
+use crate::model::source::Source;
+use crate::secret::Sealer;
+use chrono::{DateTime, Duration, Utc};
+use sqlx::PgConnection;
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// What applying needs besides the records.
+pub struct Env<'a> {
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Configuration.
+    pub settings: &'a Settings,
+    /// Keyed digests for tombstones and suppressions.
+    pub sealer: &'a Sealer,
+    /// The source.
+    pub source: &'a Source,
+}
+
+impl Env<'_> {
+    /// When a person who is archived now is deleted (R48).
+    pub fn delete_after(&self) -> Option<DateTime<Utc>> {
+        let days = i64::from(self.settings.retention.archived_person_days);
+        (days > 0).then(|| self.now + Duration::days(days))
+    }
+}
+
+/// Who the records of a source are, as far as a batch refers to them.
+#[derive(Default)]
+pub struct Known {
+    /// Links by record id.
+    pub links: HashMap<String, PersonLink>,
+    /// People who are archived: nothing is attached to them.
+    pub archived: HashSet<i64>,
+}
+
+impl Known {
+    /// The person of a record, if it has one.
+    pub fn person(&self, record_id: &str) -> Option<i64> {
+        self.links.get(record_id).map(|link| link.person_id)
+    }
+
+    /// The person of a record to whom something may be attached.
+    pub fn attachable(&self, record_id: &str) -> Option<i64> {
+        self.person(record_id).filter(|person| !self.archived.contains(person))
+    }
+}
+
+/// Applies a batch. The caller has begun the transaction, holds the workspace's lock and its job, and commits.
+pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Result<Counts> {
+    let mut counts = Counts { dead_letters: batch.refused.len() as u64, ..Counts::default() };
+    let (known, from_people) = people::apply(db, env, batch, &mut counts).await?;
+    let known = merges::apply(db, env, batch, known, &mut counts).await?;
+    organizations::apply(db, env, batch, &mut counts).await?;
+    let tickets = tickets::apply(db, env, batch, &known, &mut counts).await?;
+    activities::apply(db, env, batch, from_people, &known, &tickets, &mut counts).await?;
+    redact(db, env, batch).await?;
+    let (workspace, source) = (env.source.workspace_id, env.source.id);
+    db::field_def::replace(db, workspace, source, &batch.fields).await?;
+    db::dead_letter::bury(db, workspace, source, &batch.refused, env.now).await?;
+    Ok(counts)
+}
+
+/// Removes texts from every stored copy (A7): tickets, activities, webhooks as they came, dead letters.
+async fn redact(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Result<()> {
+    let (workspace, source) = (env.source.workspace_id, env.source.id);
+    let mut tickets = BTreeSet::new();
+    let mut comments = BTreeSet::new();
+    for redaction in &batch.redactions {
+        match redaction {
+            Redaction::Ticket { ticket_id } => _ = tickets.insert(*ticket_id),
+            Redaction::Comment { ticket_id, comment_id } => _ = comments.insert((*ticket_id, comment_id.as_str())),
+        }
+    }
+    tickets.extend(batch.tickets.iter().filter(|ticket| ticket.scrubbed).map(|ticket| ticket.id));
+    let touched: BTreeSet<i64> = tickets.iter().copied().chain(comments.iter().map(|(ticket, _)| *ticket)).collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let tickets: Vec<i64> = tickets.into_iter().collect();
+    db::ticket::scrub(db, workspace, source, &tickets).await?;
+    db::activity::redact_tickets(db, workspace, source, &tickets).await?;
+    let (of, ids): (Vec<i64>, Vec<&str>) = comments.into_iter().unzip();
+    db::activity::redact_comments(db, workspace, source, &of, &ids).await?;
+    let subjects: Vec<String> = touched.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
+    db::raw_event::erase(db, workspace, source, &subjects).await?;
+    let records: Vec<String> = touched.iter().map(i64::to_string).collect();
+    db::dead_letter::erase(db, workspace, source, &records).await?;
+    Ok(())
+}

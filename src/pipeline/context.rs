@@ -1,0 +1,136 @@
+//! What every flow works with, and one client per source.
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::model::record::digest;
+use crate::model::source::{Credentials, Source};
+use crate::secret::Sealer;
+use crate::zendesk::client::{Client, ClientOptions};
+use crate::zendesk::decode::DecodeContext;
+use sqlx::PgPool;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// What every flow works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The database.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Configuration.
+    pub settings: Arc<Settings>,
+    /// Seals secrets, makes keyed digests.
+    pub sealer: Arc<Sealer>,
+    /// Our name on leases.
+    pub holder: Arc<str>,
+    clients: Arc<Mutex<HashMap<i64, Cached>>>,
+}
+
+/// A client, with the digest of what it was made from.
+type Cached = (i64, Arc<Client>);
+
+/// Why a flow did not reach its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// Postgres.
+    #[error("database: {}", crate::telemetry::error_chain(.0))]
+    Database(#[from] sqlx::Error),
+    /// Zendesk.
+    #[error(transparent)]
+    Zendesk(#[from] crate::zendesk::error::ApiError),
+    /// A sealed secret cannot be opened.
+    #[error(transparent)]
+    Sealed(#[from] crate::secret::SealError),
+    /// Another daemon holds the job by now: nothing was committed.
+    #[error("another daemon has taken the job over; nothing of this try was kept")]
+    LeaseLost,
+    /// Something is missing or not in the state it should be in.
+    #[error("{0}")]
+    State(String),
+}
+
+impl FlowError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &str {
+        match self {
+            FlowError::Zendesk(error) => error.kind.remedy(),
+            FlowError::Database(_) => "Nothing: work goes on when Postgres does. If this lasts, look at its log.",
+            FlowError::Sealed(_) => "Start with the secret key the credentials were sealed with, or reconnect the source.",
+            FlowError::LeaseLost => "Nothing: the other daemon goes on.",
+            FlowError::State(_) => "See deskbridge source show.",
+        }
+    }
+}
+
+impl Context {
+    /// A context with no clients yet.
+    pub fn new(pool: PgPool, clock: Clock, settings: Arc<Settings>, sealer: Arc<Sealer>, holder: &str) -> Context {
+        Context { pool, clock, settings, sealer, holder: holder.into(), clients: Arc::default() }
+    }
+
+    /// The client of a source: the same one as long as its credentials and limits stay the same, so that its limiter
+    /// sees every request.
+    pub fn client(&self, source: &Source) -> Result<Arc<Client>, FlowError> {
+        let print = digest(&(&source.base_url, &source.credentials, source.settings.requests_per_minute, source.settings.incremental_per_minute), 0);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, client)) = clients.get(&source.id)
+            && *known == print
+        {
+            return Ok(client.clone());
+        }
+        let base_url = source.base_url.as_deref().ok_or_else(|| FlowError::State(format!("source {} has no address", source.name)))?;
+        let credentials = self.credentials(source)?;
+        let client = Arc::new(self.connect(&source.name, base_url, credentials, source)?);
+        clients.insert(source.id, (print, client.clone()));
+        Ok(client)
+    }
+
+    /// A client for credentials that may not be stored yet.
+    pub fn connect(&self, name: &str, base_url: &str, credentials: Credentials, source: &Source) -> Result<Client, FlowError> {
+        let zendesk = &self.settings.zendesk;
+        let per_minute = source.settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute);
+        let options = ClientOptions {
+            source: name.to_string(),
+            base_url: base_url.to_string(),
+            timeout: Duration::from_secs(zendesk.timeout_secs),
+            connect_timeout: Duration::from_secs(zendesk.connect_timeout_secs),
+            max_response_bytes: zendesk.max_response_bytes,
+            user_agent: match zendesk.user_agent.is_empty() {
+                true => concat!("deskbridge/", env!("CARGO_PKG_VERSION")).to_string(),
+                false => zendesk.user_agent.clone(),
+            },
+            requests_per_minute: (f64::from(per_minute) * zendesk.requests_share) as u32,
+            incremental_per_minute: source.settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
+        };
+        Ok(Client::new(options, credentials, self.clock.clone())?)
+    }
+
+    /// The credentials of a source, opened.
+    pub fn credentials(&self, source: &Source) -> Result<Credentials, FlowError> {
+        let sealed = source.credentials.as_deref().ok_or_else(|| FlowError::State(format!("source {} has no credentials", source.name)))?;
+        let text = self.sealer.open_text(sealed, &source.sealed_as("credentials"))?;
+        serde_json::from_str(text.expose()).map_err(|_| FlowError::State(format!("the credentials of source {} are not readable", source.name)))
+    }
+
+    /// What decoding a source's records needs to know.
+    pub fn decode<'a>(&'a self, source: &'a Source) -> DecodeContext<'a> {
+        let privacy = &self.settings.privacy;
+        DecodeContext {
+            settings: &source.settings,
+            subdomain: source.subdomain(),
+            default_region: Some(privacy.default_region.as_str()).filter(|region| !region.is_empty()),
+            blocked: &privacy.blocked_identities,
+            message_max_bytes: privacy.message_max_bytes,
+            store_message_bodies: source.settings.store_message_bodies.unwrap_or(privacy.store_message_bodies),
+            private_comments: source.settings.private_comments.unwrap_or(privacy.private_comments),
+        }
+    }
+
+    /// Requests left this minute by source id: general, incremental.
+    pub fn budgets(&self) -> Vec<(i64, usize, usize)> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.iter().map(|(id, (_, client))| (*id, client.limiter().left().0, client.limiter().left().1)).collect()
+    }
+}

@@ -1,0 +1,42 @@
+//! Gauges: what stands in the database and in the limiters, as metrics.
+
+use super::context::{Context, FlowError};
+use crate::db;
+use crate::telemetry::{DEAD_LETTERS, JOBS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, ZENDESK_BUDGET_LEFT};
+use std::collections::{BTreeSet, HashMap};
+
+/// Reads every gauge anew.
+pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
+    let now = ctx.clock.now();
+    let mut db = ctx.pool.acquire().await?;
+    let sources = db::source::all(&mut db).await?;
+    let names: HashMap<i64, &str> = sources.iter().map(|source| (source.id, source.name.as_str())).collect();
+    let name = |id: i64| names.get(&id).copied().unwrap_or("?").to_string();
+    for source in &sources {
+        metrics::gauge!(OLDEST_UNAPPLIED_EVENT_AGE, "source" => source.name.clone()).set(0.0);
+        metrics::gauge!(DEAD_LETTERS, "source" => source.name.clone()).set(0.0);
+    }
+    let workspaces: BTreeSet<i64> = sources.iter().map(|source| source.workspace_id).collect();
+    for workspace in workspaces {
+        for (source, received_at) in db::raw_event::oldest_pending(&mut db, workspace).await? {
+            metrics::gauge!(OLDEST_UNAPPLIED_EVENT_AGE, "source" => name(source)).set((now - received_at).as_seconds_f64());
+        }
+        for (source, count) in db::dead_letter::open_counts(&mut db, workspace).await? {
+            metrics::gauge!(DEAD_LETTERS, "source" => name(source)).set(count as f64);
+        }
+    }
+    for (source, stream, seconds) in db::checkpoint::freshness(&mut db, now).await? {
+        metrics::gauge!(STREAM_FRESHNESS, "source" => source, "stream" => stream).set(seconds);
+    }
+    for state in ["waiting", "running"] {
+        metrics::gauge!(JOBS, "state" => state).set(0.0);
+    }
+    for (state, count) in db::job::depths(&mut db).await? {
+        metrics::gauge!(JOBS, "state" => state).set(count as f64);
+    }
+    for (source, general, incremental) in ctx.budgets() {
+        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "requests").set(general as f64);
+        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "incremental").set(incremental as f64);
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! The flows: where rules, db and zendesk meet.
+
+pub mod apply;
+pub mod commit;
+pub mod context;
+pub mod events;
+pub mod fetch;
+pub mod gauges;
+pub mod lifecycle;
+pub mod person;
+pub mod poll;
+pub mod prune;
+pub mod receive;

@@ -1,0 +1,12 @@
+//! Pure decisions: values in, values out. No clock, no randomness, no I/O, no logging (invariant 10).
+
+pub mod activity;
+pub mod blocked;
+pub mod consent;
+pub mod directory;
+pub mod fields;
+pub mod name;
+pub mod people;
+pub mod requester;
+pub mod retention;
+pub mod retry;

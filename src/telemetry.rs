@@ -1,0 +1,170 @@
+//! What the daemon tells: log lines on stdout, metrics for Prometheus, and errors with all their causes.
+
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+};
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::TryInitError};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::LogFormat;
+
+/// Webhooks received, by `source` and `outcome`.
+pub const WEBHOOKS_RECEIVED: &str = "deskbridge_webhooks_received_total";
+/// Webhook events applied, by `source`.
+pub const EVENTS_APPLIED: &str = "deskbridge_events_applied_total";
+/// Age of the oldest event that waits to be applied, by `source`.
+pub const OLDEST_UNAPPLIED_EVENT_AGE: &str = "deskbridge_oldest_unapplied_event_age_seconds";
+/// Time since a stream was last read to its end, by `source` and `stream`.
+pub const STREAM_FRESHNESS: &str = "deskbridge_stream_freshness_seconds";
+/// Requests to Zendesk, by `source`, `endpoint` and `outcome`.
+pub const ZENDESK_REQUESTS: &str = "deskbridge_zendesk_requests_total";
+/// Requests that a budget still allows this minute, by `source` and `budget`.
+pub const ZENDESK_BUDGET_LEFT: &str = "deskbridge_zendesk_budget_left";
+/// Open dead letters, by `source`.
+pub const DEAD_LETTERS: &str = "deskbridge_dead_letters";
+/// Jobs, by `state`.
+pub const JOBS: &str = "deskbridge_jobs";
+/// How long runs took, by `kind` and `stream`.
+pub const RUN_DURATION: &str = "deskbridge_run_duration_seconds";
+
+/// From a run with nothing to do to a first pass over a large account.
+const RUN_SECONDS: [f64; 14] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 7_200.0];
+
+/// Why logging or metrics could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The filter cannot be read.
+    #[error("log.filter is {0:?}; it must be a level such as info, or info,deskbridge::zendesk=debug")]
+    Filter(String, #[source] ParseError),
+    /// Something else in this process took the log first.
+    #[error("logging was started twice in this process; start it only in main")]
+    Log(#[source] TryInitError),
+    /// Something else in this process took the metrics first, or the buckets are empty.
+    #[error("metrics could not be started; start them only once, in main")]
+    Metrics(#[source] BuildError),
+}
+
+/// Begins logging to stdout.
+///
+/// # Errors
+/// When `filter` cannot be read, or logging has begun already.
+pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
+    let parsed = EnvFilter::try_new(filter);
+    let parsed = parsed.map_err(|error| TelemetryError::Filter(filter.to_owned(), error))?;
+    let json = match format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !io::stdout().is_terminal(),
+    };
+    let lines = fmt::layer().with_writer(io::stdout);
+    let registry = tracing_subscriber::registry().with(parsed);
+    let begun = if json {
+        let lines = lines.json().flatten_event(true).with_current_span(false);
+        registry.with(lines.with_span_list(true)).try_init()
+    } else {
+        let colours = io::stdout().is_terminal();
+        registry.with(lines.with_ansi(colours)).try_init()
+    };
+    begun.map_err(TelemetryError::Log)
+}
+
+/// An error and all its causes on one line, outermost first. Causes that an error already tells are not repeated.
+#[must_use]
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.ends_with(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Begins to collect metrics. `render` of the handle is what Prometheus reads; the caller calls its `run_upkeep` every
+/// few seconds, or histograms grow.
+///
+/// # Errors
+/// When metrics have begun already.
+pub fn install_metrics() -> Result<PrometheusHandle, TelemetryError> {
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Full(RUN_DURATION.to_owned()), &RUN_SECONDS);
+    let handle = builder.and_then(PrometheusBuilder::install_recorder);
+    let handle = handle.map_err(TelemetryError::Metrics)?;
+    describe_metrics();
+    Ok(handle)
+}
+
+/// Tells the recorder what each metric means.
+pub fn describe_metrics() {
+    describe_counter!(WEBHOOKS_RECEIVED, "Webhooks received, by source and outcome");
+    describe_counter!(EVENTS_APPLIED, "Webhook events applied, by source");
+    describe_gauge!(
+        OLDEST_UNAPPLIED_EVENT_AGE,
+        Unit::Seconds,
+        "Age of the oldest event that waits to be applied, by source"
+    );
+    describe_gauge!(
+        STREAM_FRESHNESS,
+        Unit::Seconds,
+        "Time since a stream was last read to its end, by source and stream"
+    );
+    describe_counter!(ZENDESK_REQUESTS, "Requests to Zendesk, by source, endpoint and outcome");
+    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows this minute, by source and budget");
+    describe_gauge!(DEAD_LETTERS, "Open dead letters, by source");
+    describe_gauge!(JOBS, "Jobs, by state");
+    describe_histogram!(RUN_DURATION, Unit::Seconds, "How long runs took, by kind and stream");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read stream users of source 7")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("connection lost: {0}")]
+    struct Inner(#[source] io::Error);
+
+    #[test]
+    fn an_error_is_told_with_its_causes_once() {
+        let error = Outer(Inner(io::Error::other("reset by peer")));
+        assert_eq!(error_chain(&error), "cannot read stream users of source 7: connection lost: reset by peer");
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_named() {
+        let error = init(LogFormat::Json, "deskbridge=loud").unwrap_err();
+        assert!(error.to_string().contains("deskbridge=loud"), "{error}");
+    }
+
+    #[test]
+    fn metrics_carry_their_meaning_and_buckets() {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(RUN_DURATION.to_owned()), &RUN_SECONDS)
+            .unwrap()
+            .build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe_metrics();
+            metrics::counter!(WEBHOOKS_RECEIVED, "source" => "acme", "outcome" => "stored").increment(2);
+            metrics::histogram!(RUN_DURATION, "kind" => "poll", "stream" => "users").record(0.2);
+        });
+        let text = handle.render();
+        for line in [
+            "# HELP deskbridge_webhooks_received_total Webhooks received, by source and outcome",
+            "deskbridge_webhooks_received_total{source=\"acme\",outcome=\"stored\"} 2",
+            "deskbridge_run_duration_seconds_bucket{kind=\"poll\",stream=\"users\",le=\"0.25\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Connecting to an account: its address, and whether the credentials may do what we need (Z§1).
+
+use super::client::Client;
+use super::error::{ApiError, Kind};
+use super::limiter::Budget;
+use serde::Deserialize;
+
+/// Why an account cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Not an account name or address.
+    #[error("{0:?} is no Zendesk account: give its name (acme) or its address (https://acme.zendesk.com)")]
+    Address(String),
+    /// An address that is not at zendesk.com and not allowed by configuration.
+    #[error("{0} is not at zendesk.com; another address must stand in zendesk.allowed_base_urls (meant for a simulated Zendesk only)")]
+    NotAllowed(String),
+    /// The request failed.
+    #[error("{error}. {}", .error.kind.remedy())]
+    Api {
+        /// What failed.
+        #[from]
+        error: ApiError,
+    },
+    /// Nobody: Zendesk answers 200 with an anonymous user to who does not sign in.
+    #[error("Zendesk takes these credentials for nobody's (anonymous user): check the e-mail address and the token")]
+    Anonymous,
+    /// A customer or agent.
+    #[error("these credentials are those of a user with the role {0}; an admin's are needed: without them the exports (users, organizations, tickets, ticket_events) and the webhook do not work")]
+    NotAdmin(String),
+}
+
+/// The base URL of an account given by name or address. Any other host only where configuration allows it explicitly.
+pub fn base_url(account: &str, allowed: &[String]) -> Result<String, AccountError> {
+    let text = account.trim().trim_end_matches('/');
+    if allowed.iter().any(|url| url.trim_end_matches('/') == text) {
+        return Ok(text.to_string());
+    }
+    let host = match text.split_once("://") {
+        Some(("https", rest)) => rest.split('/').next().unwrap_or(rest),
+        Some(_) => return Err(AccountError::NotAllowed(text.to_string())),
+        None => text,
+    };
+    let host = host.to_ascii_lowercase();
+    let label = match host.strip_suffix(".zendesk.com") {
+        Some(label) => label,
+        None if !host.contains('.') => &host,
+        None => return Err(AccountError::NotAllowed(text.to_string())),
+    };
+    match is_label(label) {
+        true => Ok(format!("https://{label}.zendesk.com")),
+        false => Err(AccountError::Address(account.trim().chars().take(100).collect())),
+    }
+}
+
+/// One DNS label: `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`.
+fn is_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=63).contains(&bytes.len())
+        && bytes.iter().all(|byte| plain(byte) || *byte == b'-')
+        && bytes.first().is_some_and(plain)
+        && bytes.last().is_some_and(plain)
+}
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Zendesk user id.
+    pub user_id: i64,
+    /// Role.
+    pub role: String,
+    /// Scopes of an OAuth token; None for an API token, which has all.
+    pub scopes: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Me {
+    user: User,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: Option<i64>,
+    role: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct CurrentToken {
+    token: TokenInfo,
+}
+
+#[derive(Deserialize)]
+struct TokenInfo {
+    scopes: Vec<String>,
+}
+
+/// Checks the credentials: somebody's, an admin's; and reads the scopes of an OAuth token.
+pub async fn verify(client: &Client, is_oauth: bool) -> Result<Identity, AccountError> {
+    const ME: &str = "/api/v2/users/me";
+    let body = client.get(ME, Budget::General).await?;
+    let me: Me = serde_json::from_slice(&body).map_err(|_| ApiError {
+        endpoint: format!("GET {ME}"),
+        kind: Kind::BadBody("the answer holds no user; is this a Zendesk account?".into()),
+    })?;
+    let user_id = me.user.id.ok_or(AccountError::Anonymous)?;
+    let role = me.user.role.unwrap_or_else(|| "unknown".into());
+    if role != "admin" {
+        return Err(AccountError::NotAdmin(role));
+    }
+    let scopes = match is_oauth {
+        false => None,
+        true => match client.get("/api/v2/oauth/tokens/current", Budget::General).await {
+            Ok(body) => serde_json::from_slice::<CurrentToken>(&body).ok().map(|current| current.token.scopes),
+            // The probe itself needs a scope on some accounts: what is missing shows where it is needed.
+            Err(error) if matches!(error.kind, Kind::Forbidden(_) | Kind::NotFound) => None,
+            Err(error) => return Err(error.into()),
+        },
+    };
+    Ok(Identity { user_id, role, scopes })
+}
+
+/// What will not work for want of a scope, in words.
+pub fn missing_scopes(scopes: &[String]) -> Vec<&'static str> {
+    let has = |wanted: &[&str]| scopes.iter().any(|scope| wanted.contains(&scope.as_str()));
+    let needs: [(&[&str], &'static str); 4] = [
+        (&["read", "users:read"], "users:read is missing: users will not be read"),
+        (&["read", "organizations:read"], "organizations:read is missing: organizations will not be read"),
+        (&["read", "tickets:read"], "tickets:read is missing: tickets, ticket events and ratings will not be read"),
+        (&["write", "webhooks:write"], "webhooks:write is missing: set the webhook up by hand (--manual-webhook)"),
+    ];
+    needs.into_iter().filter(|(wanted, _)| !has(wanted)).map(|(_, words)| words).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_become_one_host() {
+        let allowed = ["http://127.0.0.1:4000".to_string()];
+        let check = |account: &str, expected: Option<&str>| assert_eq!(base_url(account, &allowed).ok().as_deref(), expected, "{account}");
+        check("acme", Some("https://acme.zendesk.com"));
+        check(" ACME ", Some("https://acme.zendesk.com"));
+        check("https://acme.zendesk.com/", Some("https://acme.zendesk.com"));
+        check("https://acme.zendesk.com/agent/dashboard", Some("https://acme.zendesk.com"));
+        check("acme.zendesk.com", Some("https://acme.zendesk.com"));
+        check("http://127.0.0.1:4000/", Some("http://127.0.0.1:4000"));
+        check("http://127.0.0.1:4001", None);
+        check("http://acme.zendesk.com", None);
+        check("https://evil.example/acme.zendesk.com", None);
+        check("https://acme.zendesk.com.evil.example", None);
+        check("a.b.zendesk.com", None);
+        check("-acme", None);
+        check("https://user@acme.zendesk.com", None);
+        check("", None);
+    }
+
+    #[test]
+    fn missing_scopes_say_what_will_not_work() {
+        let check = |scopes: &[&str], expected: usize| {
+            assert_eq!(missing_scopes(&scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>()).len(), expected);
+        };
+        check(&["read", "write"], 0);
+        check(&["read", "webhooks:write"], 0);
+        check(&["users:read"], 3);
+        check(&["reed"], 4);
+    }
+}

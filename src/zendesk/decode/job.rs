@@ -1,0 +1,136 @@
+//! The state of a job that Zendesk works off, with a result per record.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::json::{Json, elements, member, members, parts, view};
+use super::lenient::{Lenient, Said};
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobStatus {
+    /// Its id.
+    pub id: String,
+    /// queued, working, failed, completed, or what else Zendesk says: whatever is unknown is not yet an end.
+    pub status: String,
+    /// Records in all.
+    pub total: Option<i64>,
+    /// Records done.
+    pub progress: Option<i64>,
+    /// A result per record. Not in the order of the request: `index` tells, or the ids.
+    pub rows: Vec<JobRow>,
+}
+
+/// What became of one record. `completed` does not mean that every one succeeded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobRow {
+    /// Its place in the request.
+    pub index: Option<usize>,
+    /// Its id in Zendesk.
+    pub id: Option<String>,
+    /// Its id in the operator's own systems.
+    pub external_id: Option<String>,
+    /// False where Zendesk says so or names an error.
+    pub success: bool,
+    /// create, update, delete …
+    pub action: Option<String>,
+    /// The name of the error.
+    pub error: Option<String>,
+}
+
+parts! {
+    /// A job.
+    Parts { id "id", status "status", total "total", progress "progress", results "results", }
+    left "url" | "message" | "job_type"
+}
+
+parts! {
+    /// A result.
+    Row {
+        index "index", id "id", external_id "external_id", success "success", action "action", error "error", errors "errors",
+    }
+    left "status" | "details" | "email" | "account_id"
+}
+
+/// A job, with or without its wrapper `job_status`. None when it has no id.
+pub fn job_status(raw: &RawValue) -> Option<JobStatus> {
+    let inner = member(raw, "job_status").unwrap_or(raw);
+    let parts = Parts::read(inner.get())?;
+    let mut lenient = Lenient::default();
+    let mut job = JobStatus {
+        id: lenient.text("id", parts.id).filled()?,
+        status: lenient.text("status", parts.status).value().unwrap_or_default().to_lowercase(),
+        total: lenient.number("total", parts.total).value(),
+        progress: lenient.number("progress", parts.progress).value(),
+        rows: Vec::new(),
+    };
+    match parts.results.map(|results| (view(results), results)) {
+        Some((Json::Array, list)) => {
+            elements(list.get(), |row| job.rows.extend(Row::read(row.get()).map(|row| row.decode())));
+        }
+        // One result for all of them.
+        Some((Json::Object, one)) => job.rows.extend(Row::read(one.get()).map(|row| row.decode())),
+        _ => {}
+    }
+    Some(job)
+}
+
+impl Row<'_> {
+    fn decode(&self) -> JobRow {
+        let mut lenient = Lenient::default();
+        let error = lenient.text("error", self.error.or(self.errors)).filled();
+        let failed = lenient.truth("success", self.success) == Said::Is(false);
+        let unnamed = [self.error, self.errors].into_iter().flatten().any(|raw| !matches!(view(raw), Json::Null));
+        JobRow {
+            index: lenient.number("index", self.index).value().and_then(|index| usize::try_from(index).ok()),
+            id: lenient.id("id", self.id).value(),
+            external_id: lenient.text("external_id", self.external_id).filled(),
+            success: !failed && !unnamed,
+            action: lenient.text("action", self.action).filled(),
+            error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(results: &str, expected: &[(Option<usize>, Option<&str>, bool, Option<&str>)]) {
+        let text = format!(
+            r#"{{"job_status":{{"id":"V3-1","total":1,"progress":null,"status":"completed","results":{results}}}}}"#
+        );
+        let raw = RawValue::from_string(text).expect("a test writes JSON");
+        let job = job_status(&raw).expect("a job");
+        let rows = job.rows.iter().map(|row| (row.index, row.id.as_deref(), row.success, row.error.as_deref()));
+        assert_eq!(rows.collect::<Vec<_>>(), expected, "{results}");
+        assert_eq!(
+            (job.id.as_str(), job.status.as_str(), job.total, job.progress),
+            ("V3-1", "completed", Some(1), None)
+        );
+    }
+
+    #[test]
+    fn results_in_each_shape() {
+        check("null", &[]);
+        check("{\"success\":true}", &[(None, None, true, None)]);
+        check(r#"[{"id":5,"status":"Created"}]"#, &[(None, Some("5"), true, None)]);
+        check(r#"[{"index":3,"id":"5","account_id":1}]"#, &[(Some(3), Some("5"), true, None)]);
+        check(
+            r#"[{"id":5,"action":"update","success":false,"error":"InvalidRecord","details":"x"},{"index":1,"errors":[1]}]"#,
+            &[(None, Some("5"), false, Some("InvalidRecord")), (Some(1), None, false, None)],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(text in "[{}\\[\\]\":,a-e0-9]{0,60}") {
+            if let Ok(raw) = RawValue::from_string(text) {
+                let _ = job_status(&raw);
+            }
+        }
+    }
+}

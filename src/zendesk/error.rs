@@ -1,0 +1,107 @@
+//! What goes wrong between us and Zendesk, and what to do about it. Says what and where; never quotes a body.
+
+use crate::rules::retry::Failure;
+use std::time::Duration;
+
+/// A failed request, with the endpoint it was made to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{endpoint}: {kind}")]
+pub struct ApiError {
+    /// Method and path, without parameters.
+    pub endpoint: String,
+    /// What went wrong.
+    pub kind: Kind,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Kind {
+    /// 429, or 503 with `Retry-After`.
+    #[error("the rate limit is spent; Zendesk asks to wait {} s", .retry_after.as_secs())]
+    RateLimited {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// Our own limiter would have to wait longer than the caller wants to.
+    #[error("the request budget is spent for another {} s", .0.as_secs())]
+    BudgetSpent(Duration),
+    /// 401.
+    #[error("Zendesk does not accept the credentials")]
+    Unauthorized,
+    /// 403.
+    #[error("Zendesk refuses this: {0}")]
+    Forbidden(String),
+    /// 404.
+    #[error("Zendesk does not know this endpoint or record")]
+    NotFound,
+    /// 504, or our own time limit.
+    #[error("Zendesk did not answer in time")]
+    TimedOut,
+    /// 5xx.
+    #[error("Zendesk failed with status {0}")]
+    Server(u16),
+    /// Any other status.
+    #[error("Zendesk answered {status}: {code}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// Zendesk's own word for it.
+        code: String,
+    },
+    /// A redirect, which is never followed: credentials stay on the configured host.
+    #[error("Zendesk redirects with status {0}; redirects are not followed")]
+    Redirected(u16),
+    /// The connection failed.
+    #[error("Zendesk cannot be reached: {0}")]
+    Network(String),
+    /// The body is larger than allowed.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The body is HTML, empty, text, or JSON of another shape.
+    #[error("{0}")]
+    BadBody(String),
+    /// A cursor that does not move.
+    #[error("Zendesk answered the same cursor again; stopped instead of reading in circles")]
+    Stalled,
+}
+
+impl Kind {
+    /// How it may be retried (Z§10).
+    pub fn failure(&self) -> Failure {
+        match self {
+            Kind::RateLimited { retry_after } | Kind::BudgetSpent(retry_after) => Failure::RateLimited { retry_after: *retry_after },
+            Kind::Unauthorized => Failure::Unauthorized,
+            Kind::Forbidden(_) => Failure::Forbidden,
+            Kind::NotFound => Failure::NotFound,
+            Kind::TimedOut | Kind::Server(_) | Kind::Network(_) | Kind::BadBody(_) => Failure::Transient,
+            Kind::Refused { status, .. } => Failure::Refused(*status),
+            Kind::Redirected(_) | Kind::TooLarge(_) | Kind::Stalled => Failure::Fatal,
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Kind::RateLimited { .. } | Kind::BudgetSpent(_) => {
+                "Nothing: reading goes on when the limit allows. If this lasts, lower requests_per_minute of the source or look for other users of the account's limit."
+            }
+            Kind::Unauthorized => {
+                "Give new credentials: deskbridge source reconnect NAME with a new token, and check with deskbridge check."
+            }
+            Kind::Forbidden(_) => {
+                "Use the credentials of an admin whose token has the scopes read, webhooks:read and webhooks:write; if the plan lacks this endpoint, skip the stream: deskbridge source set NAME skip_streams=…"
+            }
+            Kind::NotFound => {
+                "Check the account's name. If the plan lacks this endpoint, skip the stream: deskbridge source set NAME skip_streams=…"
+            }
+            Kind::TimedOut | Kind::Server(_) | Kind::Network(_) => {
+                "Nothing: it is tried again. If this lasts, look at Zendesk's status page and at the way out of this network."
+            }
+            Kind::Refused { .. } => "It is tried again; if this lasts, please report it with the endpoint and the code.",
+            Kind::Redirected(_) => "Check the account's name: an account that was renamed answers under its new name only.",
+            Kind::TooLarge(_) => "Raise zendesk.max_response_bytes or lower zendesk.page_size.",
+            Kind::BadBody(_) => "It is tried again; if this lasts, see whether a proxy or a maintenance page answers in Zendesk's place.",
+            Kind::Stalled => "It is tried again from the last stored time; if this lasts, please report it to Zendesk with the endpoint.",
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! All that knows Zendesk: wire types, the client with its limits and retries, webhook verification, streams, and the
+//! pure way from wire to normalised records.
+
+pub mod account;
+pub mod client;
+pub mod decode;
+pub mod error;
+pub mod limiter;
+pub mod stream;
+pub mod verify;
+pub mod webhooks;

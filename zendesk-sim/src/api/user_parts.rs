@@ -1,0 +1,163 @@
+//! What hangs on a user: identities, memberships, tickets, the merge; and the deleted.
+use crate::http::page::List;
+use crate::http::{Caller, Reply, Req};
+use crate::world::World;
+use crate::world::ticket::Gone;
+use crate::world::user::User;
+use serde_json::{Value, json};
+
+/// Answers `/users/{id}/...`.
+pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&str]) -> Option<Reply> {
+    let now = caller.now;
+    if !world.users.contains_key(&id) {
+        return Some(Reply::not_found());
+    }
+    let outcome = match (req.method.as_str(), rest) {
+        ("PUT", ["merge"]) => {
+            let winner = req.body["user"]["id"].as_i64().unwrap_or_default();
+            let merged = world.merge_users(caller.by(), now, id, winner);
+            return Some(merged.map_or_else(Reply::from, |()| world.user_reply(200, winner)));
+        }
+        ("GET", ["identities"]) => return Some(identities(world, req, id)),
+        ("POST", ["identities"]) => match world.create_identity(id, now, &req.body["identity"]) {
+            Ok(identity) => return Some(identity_reply(world, 201, id, identity)),
+            Err(refusal) => Err(refusal),
+        },
+        ("GET", ["identities", identity]) => return Some(identity_reply(world, 200, id, identity.parse().ok()?)),
+        ("PUT", ["identities", identity]) => {
+            let identity = identity.parse().ok()?;
+            let done = world.update_identity(id, identity, now, &req.body["identity"]);
+            return Some(done.map_or_else(Reply::from, |()| identity_reply(world, 200, id, identity)));
+        }
+        ("PUT", ["identities", identity, "verify"]) => {
+            let identity = identity.parse().ok()?;
+            let done = world.update_identity(id, identity, now, &json!({"verified": true}));
+            return Some(done.map_or_else(Reply::from, |()| identity_reply(world, 200, id, identity)));
+        }
+        ("PUT" | "POST", ["identities", identity, "make_primary"]) => {
+            let done = world.make_primary(id, identity.parse().ok()?, now);
+            return Some(done.map_or_else(Reply::from, |()| identities(world, req, id)));
+        }
+        ("DELETE", ["identities", identity]) => world.delete_identity(id, identity.parse().ok()?, now),
+        ("GET", ["organization_memberships"]) => return Some(memberships(world, req, Some(id), None)),
+        ("GET", ["group_memberships"]) => return Some(super::furniture::group_memberships(world, req, Some(id))),
+        ("GET", ["tickets", "requested"]) => return Some(tickets(world, req, |t| t.requester_id == id)),
+        ("GET", ["tickets", "assigned"]) => return Some(tickets(world, req, |t| t.assignee_id == Some(id))),
+        ("GET", ["tickets", "ccd"]) => return Some(tickets(world, req, |t| t.email_cc_ids.contains(&id))),
+        ("GET", ["related"]) => return Some(related(world, id)),
+        ("GET", ["compliance_deletion_statuses"]) => return Some(compliance(world, id)),
+        _ => return None,
+    };
+    Some(outcome.map_or_else(Reply::from, |()| Reply::nothing()))
+}
+
+fn identities(world: &World, req: &Req, id: i64) -> Reply {
+    let Some(user) = world.users.get(&id).filter(|user| user.active) else { return Reply::not_found() };
+    let kinds: Vec<_> =
+        req.query.iter().filter(|(k, _)| k == "type[]" || k == "type").map(|(_, v)| v.as_str()).collect();
+    let wanted = user.identities.iter().filter(|i| kinds.is_empty() || kinds.contains(&i.kind.as_ref()));
+    let all: Vec<_> = wanted.map(|i| i.id).collect();
+    List { name: "identities", host: &world.host, ids: all }
+        .page(req, |identity| identity_json(user, identity, &world.host))
+}
+
+fn identity_json(user: &User, identity: i64, host: &str) -> Value {
+    let found = user.identities.iter().find(|i| i.id == identity);
+    found.map_or(Value::Null, |i| i.as_rest(user.id, host))
+}
+
+fn identity_reply(world: &World, status: u16, user_id: i64, identity: i64) -> Reply {
+    let found = world.users.get(&user_id).filter(|user| user.active).map(|u| identity_json(u, identity, &world.host));
+    match found.filter(|value| !value.is_null()) {
+        Some(value) => Reply::json(status, &json!({ "identity": value })),
+        None => Reply::not_found(),
+    }
+}
+
+/// Organization memberships, of one user, of one organization, or all.
+pub fn memberships(world: &World, req: &Req, of: Option<i64>, within: Option<i64>) -> Reply {
+    let users = world.users.values().filter(|user| user.active && of.is_none_or(|id| id == user.id));
+    let all = users.flat_map(|user| user.memberships.iter().map(move |m| (m, user.id)));
+    let wanted = all.filter(|(m, _)| within.is_none_or(|id| id == m.organization_id));
+    let mut all: Vec<_> = wanted.map(|(m, owner)| (m.id, owner)).collect();
+    all.sort_unstable();
+    let owners: std::collections::BTreeMap<_, _> = all.iter().copied().collect();
+    let list =
+        List { name: "organization_memberships", host: &world.host, ids: all.iter().map(|(id, _)| *id).collect() };
+    list.page(req, |id| {
+        let user = owners.get(&id).and_then(|owner| world.users.get(owner));
+        let membership = user.and_then(|user| user.memberships.iter().find(|m| m.id == id));
+        let (Some(user), Some(m)) = (user, membership) else { return Value::Null };
+        let name = world.organizations.get(&m.organization_id).map(|o| o.name.as_str());
+        json!({"id": id, "url": format!("{}/api/v2/organization_memberships/{id}.json", world.host),
+            "user_id": user.id, "organization_id": m.organization_id, "organization_name": name,
+            "default": (user.organization_id == Some(m.organization_id)).then_some(true),
+            "view_tickets": true, "created_at": m.created_at, "updated_at": m.created_at})
+    })
+}
+
+fn tickets(world: &World, req: &Req, wanted: impl Fn(&crate::world::ticket::Ticket) -> bool) -> Reply {
+    let there = world.tickets.values().filter(|t| t.gone == Gone::No && wanted(t));
+    let ids = there.map(|t| t.id).collect();
+    List { name: "tickets", host: &world.host, ids }.page(req, |id| world.ticket_json(id))
+}
+
+fn related(world: &World, id: i64) -> Reply {
+    let there = || world.tickets.values().filter(|t| t.gone == Gone::No);
+    Reply::ok(&json!({"user_related": {
+        "assigned_tickets": there().filter(|t| t.assignee_id == Some(id)).count(),
+        "requested_tickets": there().filter(|t| t.requester_id == id).count(),
+        "ccd_tickets": there().filter(|t| t.email_cc_ids.contains(&id)).count(),
+        "organization_subscriptions": 0}}))
+}
+
+fn compliance(world: &World, id: i64) -> Reply {
+    let user = world.users.get(&id).filter(|user| user.permanently_deleted);
+    let statuses = match user {
+        Some(user) => json!([{"action": "request_deletion", "application": "support", "user_id": id,
+            "executer_id": null, "account_subdomain": world.subdomain, "created_at": user.updated_at}]),
+        None => return Reply::not_found(),
+    };
+    Reply::ok(&json!({ "compliance_deletion_statuses": statuses }))
+}
+
+/// Answers `/deleted_users...`.
+pub fn deleted(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> Option<Reply> {
+    let gone = |user: &&User| !user.active && !user.permanently_deleted && user.merged_into.is_none();
+    let reply = match (req.method.as_str(), &parts[1..]) {
+        ("GET", []) => {
+            let ids = world.users.values().filter(gone).map(|user| user.id).collect();
+            List { name: "deleted_users", host: &world.host, ids }.page(req, |id| deleted_json(world, id))
+        }
+        ("GET", ["count"]) => {
+            let value = world.users.values().filter(gone).count();
+            Reply::ok(&json!({"count": {"value": value, "refreshed_at": caller.now}}))
+        }
+        ("GET", [id]) => {
+            let id = id.parse().ok()?;
+            match world.users.get(&id).filter(|user| gone(user)) {
+                Some(_) => Reply::ok(&json!({"deleted_user": deleted_json(world, id)})),
+                None => Reply::not_found(),
+            }
+        }
+        ("DELETE", [id]) => {
+            let id = id.parse().ok()?;
+            match world.permanently_delete_user(caller.by(), caller.now, id) {
+                Ok(()) => Reply::ok(&json!({"deleted_user": deleted_json(world, id)})),
+                Err(refusal) => refusal.into(),
+            }
+        }
+        _ => return None,
+    };
+    Some(reply)
+}
+
+/// A deleted user; here the address is still shown.
+fn deleted_json(world: &World, id: i64) -> Value {
+    let Some(user) = world.users.get(&id) else { return Value::Null };
+    json!({"id": id, "url": format!("{}/api/v2/deleted_users/{id}.json", world.host), "name": user.name,
+        "email": user.email, "created_at": user.created_at, "updated_at": user.updated_at,
+        "time_zone": user.time_zone, "phone": user.phone, "shared_phone_number": user.shared_phone, "photo": null,
+        "locale_id": crate::world::user::locale_id(&user.locale), "locale": user.locale,
+        "organization_id": user.organization_id, "role": user.role, "active": false})
+}

@@ -1,0 +1,64 @@
+//! Who asks: Basic with an API token, or Bearer with an access token, or nobody.
+use super::{Caller, Reply, Req};
+use crate::time::Stamp;
+use crate::world::World;
+use crate::world::user::Role;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+/// Finds out who asks; `Err` is the 401.
+pub fn authenticate(world: &World, req: &Req, now: Stamp, now_ms: i64) -> Result<Caller, Reply> {
+    let nobody = Caller { now, now_ms, user_id: 0, role: Role::EndUser, scopes: None, token_id: None };
+    let Some(header) = req.header("authorization") else { return Ok(nobody) };
+    let found = match header.split_once(' ') {
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => bearer(world, secret.trim(), &nobody),
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("basic") => basic(world, secret.trim(), &nobody),
+        _ => None,
+    };
+    found.ok_or_else(unauthenticated)
+}
+
+/// The 401.
+pub fn unauthenticated() -> Reply {
+    Reply::json(401, &json!({"error": "Couldn't authenticate you"}))
+}
+
+fn bearer(world: &World, secret: &str, nobody: &Caller) -> Option<Caller> {
+    let token = world.tokens.find(secret, nobody.now)?;
+    Some(Caller {
+        user_id: token.user_id,
+        role: token.role,
+        scopes: Some(token.scopes.clone()),
+        token_id: Some(token.id),
+        ..nobody.clone()
+    })
+}
+
+fn basic(world: &World, secret: &str, nobody: &Caller) -> Option<Caller> {
+    let pair = String::from_utf8(STANDARD.decode(secret).ok()?).ok()?;
+    let (who, token) = pair.split_once(':')?;
+    let email = who.strip_suffix("/token")?;
+    world.tokens.api.iter().find(|known| *known == token)?;
+    let id = *world.index.emails.get(&email.to_lowercase())?;
+    let user = world.users.get(&id).filter(|user| user.active && !user.suspended)?;
+    Some(Caller { user_id: id, role: user.role, ..nobody.clone() })
+}
+
+/// Whether the token's scopes reach a path's resource.
+pub fn allowed(caller: &Caller, req: &Req) -> bool {
+    let Some(scopes) = &caller.scopes else { return true };
+    let verb = if req.method == "GET" { "read" } else { "write" };
+    let first = req.parts.first().map_or("", String::as_str);
+    let resource = match first {
+        "incremental" => req.parts.get(1).map_or("", String::as_str),
+        "deleted_users" | "user_fields" => "users",
+        "deleted_tickets" | "ticket_fields" | "ticket_forms" | "custom_statuses" => "tickets",
+        "organization_fields" | "organization_memberships" => "organizations",
+        "oauth" => return true,
+        other => other,
+    };
+    let resource = if resource == "ticket_events" { "tickets" } else { resource };
+    let me = resource == "users" && req.parts.get(1).is_some_and(|part| part == "me");
+    me || scopes.iter().any(|scope| scope == verb || *scope == format!("{resource}:{verb}"))
+}

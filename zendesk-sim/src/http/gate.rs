@@ -1,0 +1,109 @@
+//! The way of a request: counting, faults, who asks, limits, and on to its endpoint.
+use super::faults::{self, Fault};
+use super::limits::{self, Limits};
+use super::{Reply, Req, auth};
+use crate::api;
+use crate::clock::Clock;
+use crate::options::Plan;
+use crate::world::World;
+use crate::world::user::Role;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Requests counted since the start or the last reset.
+#[derive(Default)]
+pub struct Traffic {
+    total: u64,
+    throttled: u64,
+    unauthorized: u64,
+    by_endpoint: BTreeMap<String, u64>,
+}
+
+impl Traffic {
+    /// The counts as the admin door tells them.
+    pub fn as_json(&self) -> Value {
+        json!({"total": self.total, "throttled": self.throttled, "unauthorized": self.unauthorized,
+            "by_endpoint": self.by_endpoint})
+    }
+}
+
+/// Everything a request passes through.
+pub struct Gate {
+    /// The account.
+    pub world: World,
+    /// Its budgets.
+    pub limits: Limits,
+    /// What was asked so far.
+    pub traffic: Traffic,
+    /// Whether budgets hold.
+    pub limited: bool,
+    /// Whose budgets.
+    pub plan: Plan,
+}
+
+impl Gate {
+    /// Answers a request; none means that no answer comes.
+    pub fn answer(&mut self, clock: &Clock, req: &Req) -> Option<Reply> {
+        self.traffic.total += 1;
+        *self.traffic.by_endpoint.entry(req.endpoint()).or_default() += 1;
+        match faults::strike(&mut self.world, req) {
+            Fault::None => {}
+            Fault::Silence => return None,
+            Fault::Instead(reply) => {
+                self.traffic.throttled += u64::from(reply.status == 429);
+                return Some(reply);
+            }
+        }
+        let caller = match auth::authenticate(&self.world, req, clock.now(), clock.now_ms()) {
+            Ok(caller) => caller,
+            Err(reply) => {
+                self.traffic.unauthorized += 1;
+                return Some(reply);
+            }
+        };
+        let mut headers = Vec::new();
+        if self.limited {
+            let odd = limits::coin(&mut self.world.chance);
+            match self.limits.pass(self.plan, &caller, req, clock.factor(), odd) {
+                Ok(taken) => headers = taken,
+                Err(reply) => {
+                    self.traffic.throttled += 1;
+                    return Some(reply);
+                }
+            }
+        }
+        let mut reply = self.serve(&caller, req);
+        reply.headers.extend(headers);
+        reply.headers.push(("x-zendesk-api-version".into(), "v2".into()));
+        reply.headers.push(("x-request-id".into(), format!("{:016x}-SIM", self.traffic.total)));
+        faults::spoil(&self.world, req, &mut reply);
+        Some(reply)
+    }
+
+    fn serve(&mut self, caller: &super::Caller, req: &Req) -> Reply {
+        if req.path == "/oauth/tokens" {
+            return api::oauth::grant(&mut self.world, caller, req);
+        }
+        if !req.path.starts_with("/api/v2/") {
+            return Reply::no_endpoint();
+        }
+        let parts = req.slices();
+        if caller.user_id == 0 {
+            return match (req.method.as_str(), parts.as_slice()) {
+                ("GET", ["users", "me"]) => api::users::anonymous(&self.world),
+                _ => {
+                    self.traffic.unauthorized += 1;
+                    auth::unauthenticated()
+                }
+            };
+        }
+        if !auth::allowed(caller, req) {
+            return Reply::forbidden();
+        }
+        let own = matches!(parts.as_slice(), ["users", "me"] | ["oauth", ..]);
+        if caller.role == Role::EndUser && !own {
+            return Reply::forbidden();
+        }
+        api::route(&mut self.world, caller, req)
+    }
+}

@@ -1,0 +1,186 @@
+//! The simulation as a running server.
+use crate::admin;
+use crate::clock::Clock;
+use crate::deliver;
+use crate::http::gate::{Gate, Traffic};
+use crate::http::limits::Limits;
+use crate::http::{Reply, Req};
+use crate::life;
+use crate::options::Options;
+use crate::world::World;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+const LARGEST: usize = 10 * 1024 * 1024;
+
+/// What every part of a running simulation shares.
+pub struct Shared {
+    /// The clock.
+    pub clock: Clock,
+    /// For deliveries.
+    pub client: reqwest::Client,
+    /// Told when something may be due.
+    pub wake: Notify,
+    /// Told when a delivery ended.
+    pub settled: Notify,
+    /// Background acts per simulated minute.
+    pub life: f64,
+    gate: Mutex<Gate>,
+}
+
+impl Shared {
+    /// The account and what stands before it.
+    pub fn gate(&self) -> MutexGuard<'_, Gate> {
+        // A handler that panicked must not take the others down.
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nothing is due and nothing is on its way.
+    pub async fn drained(&self) {
+        loop {
+            self.wake.notify_one();
+            let settled = self.settled.notified();
+            let by = if self.clock.is_driven() { self.clock.now_ms() } else { i64::MAX };
+            if !self.gate().world.hooks.busy(by) {
+                return;
+            }
+            // Time may also make things due; look again soon.
+            let _ = tokio::time::timeout(Duration::from_millis(20), settled).await;
+        }
+    }
+}
+
+/// A running simulation; ends when stopped or dropped.
+pub struct Sim {
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+    /// Everything a client has to know, as printed by the binary.
+    pub about: Value,
+    runtime: Option<Runtime>,
+}
+
+impl Sim {
+    /// Makes an account and serves it, on threads of its own: a caller that pauses or starves its runtime
+    /// does not stop the simulation, and stopping it cuts every connection.
+    pub async fn start(options: Options) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let served = runtime.spawn(serve(options)).await;
+        let (url, about) = served.map_err(std::io::Error::other)??;
+        Ok(Self { url, about, runtime: Some(runtime) })
+    }
+
+    /// Ends the simulation.
+    pub fn stop(self) {}
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Starts everything and answers where it is.
+async fn serve(options: Options) -> std::io::Result<(String, Value)> {
+    let listener = TcpListener::bind(&options.listen).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let clock = Clock::new(options.clock, options.start);
+    let mut world = World::new(&options, clock.now());
+    life::generate::furnish(&mut world, &options, clock.now());
+    let about = about(&world, &url);
+    let shared = Arc::new(Shared {
+        clock,
+        client: reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?,
+        wake: Notify::new(),
+        settled: Notify::new(),
+        life: options.life,
+        gate: Mutex::new(Gate {
+            world,
+            limits: Limits::default(),
+            traffic: Traffic::default(),
+            limited: options.limits,
+            plan: options.plan,
+        }),
+    });
+    let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
+    tokio::spawn(deliver::run(Arc::clone(&shared)));
+    if options.life > 0.0 && !shared.clock.is_driven() {
+        tokio::spawn(life::background(shared, options.life));
+    }
+    tokio::spawn(async move {
+        // Serving ends only with the runtime itself.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok((url, about))
+}
+
+fn about(world: &World, url: &str) -> Value {
+    let email = world.users.get(&world.admin_id()).and_then(|user| user.email.clone());
+    json!({"listening": url, "admin": format!("{url}/_sim"), "subdomain": world.subdomain, "admin_email": email,
+        "api_token": world.tokens.api.first(), "oauth_token": world.tokens.oauth.first().map(|t| &t.secret),
+        "client_id": world.tokens.client_id, "client_secret": world.tokens.client_secret,
+        "account_id": world.account_id})
+}
+
+async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, LARGEST).await else {
+        return respond(Reply::bad("PayloadTooLarge", "The request is too large"));
+    };
+    let req = take_apart(&head, &bytes);
+    if req.path.starts_with("/_sim") {
+        return respond(admin::answer(&shared, &req).await);
+    }
+    let malformed = !bytes.is_empty() && req.body.is_null() && bytes.as_ref() != b"null";
+    if malformed {
+        return respond(Reply::bad("InvalidJSON", "The request body is not valid JSON"));
+    }
+    if req.method == "POST" && req.path == "/api/v2/webhooks/test" {
+        return respond(admin::hook_test::answer(&shared, &req).await);
+    }
+    let answer = shared.gate().answer(&shared.clock, &req);
+    if req.method != "GET" {
+        shared.wake.notify_one();
+    }
+    match answer {
+        Some(reply) => respond(reply),
+        None => std::future::pending().await,
+    }
+}
+
+fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
+    let path = head.uri.path();
+    let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
+    let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
+    let parts = api.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let query = head.uri.query().unwrap_or_default();
+    let mut query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let kind = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if body.is_null() && kind.starts_with("application/x-www-form-urlencoded") {
+        body = url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect();
+    }
+    query.retain(|(name, _)| !name.is_empty());
+    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body }
+}
+
+fn respond(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert("content-type", HeaderValue::from_static(reply.kind));
+    for (name, value) in reply.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
