@@ -187,6 +187,15 @@ impl Settings {
         Self::assemble(file, &environment, &|path| fs::read_to_string(path))
     }
 
+    /// The defaults with these variables instead of the environment: for the demo, the bench and tests.
+    ///
+    /// # Errors
+    /// With everything that is wrong at once.
+    pub fn from_variables(variables: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Self::assemble(None, &variables, &|path| fs::read_to_string(path))
+    }
+
     /// [`load`](Self::load) without the outside: the file's name and text, the environment, a reader of secret files.
     fn assemble(
         file: Option<(&str, &str)>,

@@ -5,7 +5,7 @@ use super::fields::{self, Stamp};
 use super::{activity, consent};
 use crate::model::activity::ActivityDraft;
 use crate::model::consent::{Channel, ConsentAction, ConsentState, Evidence};
-use crate::model::field::{PerField, SystemField};
+use crate::model::field::{FieldPolicy, Given, PerField, SystemField};
 use crate::model::person::{Candidate, ConsentGiven, IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus};
 use crate::model::source::SourceSettings;
 use chrono::{DateTime, Utc};
@@ -324,9 +324,6 @@ impl Planner<'_, '_> {
 
     /// What happened to the record, told by the difference (§3 of the rules).
     fn note_changes(&mut self, link: Option<&PersonLink>) {
-        if !self.record.complete {
-            return;
-        }
         let state = match link {
             None => activity::UserState::default(),
             Some(link) => self.state_of(link),
@@ -336,7 +333,14 @@ impl Planner<'_, '_> {
 
     fn state_of(&self, link: &PersonLink) -> activity::UserState {
         let person = self.directory.people.get(&link.person_id);
-        let system = |field: SystemField| person.and_then(|person| person.system[field].clone());
+        // Where this source may not write a field, the person's value says nothing of the record: no change is told.
+        let system = |field: SystemField| match self.context.settings.policy(field) {
+            FieldPolicy::Overwrite => person.and_then(|person| person.system[field].clone()),
+            _ => match &self.record.system[field] {
+                Given::Value(value) => Some(value.clone()),
+                _ => None,
+            },
+        };
         activity::UserState {
             existed: true,
             email: system(SystemField::Email),

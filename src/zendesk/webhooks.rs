@@ -62,7 +62,7 @@ pub fn name_of(source: &str) -> String {
 
 /// The event types we apply, as Zendesk writes them.
 pub fn subscriptions() -> Vec<String> {
-    SUBSCRIBED.iter().map(|kind| kind.to_string()).collect()
+    SUBSCRIBED.iter().map(|kind| format!("zen:event-type:{kind}")).collect()
 }
 
 fn wanted(source: &str, endpoint: &str) -> Value {
