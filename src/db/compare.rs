@@ -1,0 +1,86 @@
+//! What the comparison with the simulated Zendesk reads: whole tables of one source, as JSON. For the demo and for tests;
+//! nothing here is on a hot path.
+
+use super::Result;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// Links, each with its person: `{record_id, status, organization, person_id, person, archived}`.
+const LINKS: &str = "SELECT jsonb_build_object('record_id', ps.record_id, 'status', ps.status,
+        'organization', ps.organization_record_id, 'person_id', ps.person_id, 'person', to_jsonb(p) - 'provenance')
+    FROM person_source ps LEFT JOIN person p ON p.workspace_id = ps.workspace_id AND p.id = ps.person_id
+    WHERE ps.workspace_id = $1 AND ps.source_id = $2";
+
+const AGENTS: &str = "SELECT to_jsonb(a) FROM agent a WHERE workspace_id = $1 AND source_id = $2";
+
+const ORGANIZATIONS: &str =
+    "SELECT to_jsonb(o) - 'unknown' FROM organization o WHERE workspace_id = $1 AND source_id = $2";
+
+const TICKETS: &str = "SELECT to_jsonb(t) || jsonb_build_object('created', extract(epoch FROM created_at)::bigint,
+        'updated', extract(epoch FROM updated_at)::bigint)
+    FROM ticket t WHERE workspace_id = $1 AND source_id = $2";
+
+const ACTIVITIES: &str =
+    "SELECT jsonb_build_object('type', type, 'ticket', ticket_id, 'at', extract(epoch FROM occurred_at)::bigint,
+        'person', person_id, 'message', message, 'attributes', attributes)
+    FROM activity WHERE workspace_id = $1 AND source_id = $2";
+
+/// Rollups that do not say what the activities say, for types of which nothing was pruned: `{person, type, ours, theirs}`.
+const ROLLUPS: &str = "SELECT jsonb_build_object('person', coalesce(r.person_id, a.person_id), 'type', coalesce(r.type, a.type),
+        'ours', jsonb_build_array(r.total, r.first_at, r.last_at), 'theirs', jsonb_build_array(a.total, a.first_at, a.last_at))
+    FROM (SELECT * FROM activity_rollup WHERE workspace_id = $1) r
+    FULL JOIN (SELECT person_id, type, count(*) AS total, min(occurred_at) AS first_at, max(occurred_at) AS last_at
+               FROM activity WHERE workspace_id = $1 GROUP BY person_id, type) a
+      ON a.person_id = r.person_id AND a.type = r.type
+    WHERE (r.total, r.first_at, r.last_at) IS DISTINCT FROM (a.total, a.first_at, a.last_at)
+      AND NOT EXISTS (SELECT 1 FROM activity_window w WHERE w.workspace_id = $1 AND w.type = coalesce(r.type, a.type))
+      AND $2 > 0";
+
+/// People of this source whom no record stands for: `{id}`.
+const NOBODY: &str =
+    "SELECT jsonb_build_object('id', p.id) FROM person p WHERE p.workspace_id = $1 AND p.created_source_id = $2
+    AND NOT EXISTS (SELECT 1 FROM person_source ps WHERE ps.workspace_id = p.workspace_id AND ps.person_id = p.id)";
+
+/// Webhooks about scrubbed tickets whose bytes are still there (A7): `{ticket}`.
+const LEFTOVERS: &str = "SELECT jsonb_build_object('ticket', t.id) FROM ticket t
+    WHERE t.workspace_id = $1 AND t.source_id = $2 AND t.scrubbed AND EXISTS (
+        SELECT 1 FROM raw_event e WHERE e.workspace_id = $1 AND e.source_id = $2 AND length(e.body) > 0
+          AND strpos(convert_from(e.body, 'SQL_ASCII'), '\"zen:ticket:' || t.id || '\"') > 0)";
+
+/// Everything that is compared.
+#[derive(Debug, Default)]
+pub struct Tables {
+    /// Links with their people.
+    pub links: Vec<Value>,
+    /// Agents.
+    pub agents: Vec<Value>,
+    /// Organizations.
+    pub organizations: Vec<Value>,
+    /// Tickets.
+    pub tickets: Vec<Value>,
+    /// Activities.
+    pub activities: Vec<Value>,
+    /// Rollups that disagree with the activities.
+    pub rollups: Vec<Value>,
+    /// People whom no record stands for.
+    pub nobody: Vec<Value>,
+    /// Scrubbed tickets of which texts are left.
+    pub leftovers: Vec<Value>,
+}
+
+/// Reads everything of a source.
+pub async fn read(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<Tables> {
+    let mut read = async |statement: &'static str| {
+        sqlx::query_scalar::<_, Value>(statement).bind(workspace_id).bind(source_id).fetch_all(&mut *db).await
+    };
+    Ok(Tables {
+        links: read(LINKS).await?,
+        agents: read(AGENTS).await?,
+        organizations: read(ORGANIZATIONS).await?,
+        tickets: read(TICKETS).await?,
+        activities: read(ACTIVITIES).await?,
+        rollups: read(ROLLUPS).await?,
+        nobody: read(NOBODY).await?,
+        leftovers: read(LEFTOVERS).await?,
+    })
+}
