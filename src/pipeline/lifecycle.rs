@@ -237,6 +237,7 @@ async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
     let mut tx = ctx.pool.begin().await?;
     make_months(&mut tx, &source.settings.retention, now).await?;
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
+    db::checkpoint::schedule(&mut tx, source.id, &streams, now).await?;
     db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
     if source.state != SourceState::Syncing {
         if !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await? {
@@ -347,6 +348,16 @@ pub async fn resync(ctx: &Context, source: &Source, how: Resync) -> Result<(), L
         }
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// Makes streams due now.
+pub async fn make_due(ctx: &Context, source: &Source, streams: &[Stream]) -> Result<(), LifecycleError> {
+    if !source.state.is_live() {
+        return Err(refused(source, "sync", ": reconnect it first"));
+    }
+    let mut db = ctx.pool.acquire().await?;
+    db::checkpoint::set_due(&mut db, source.id, streams, ctx.clock.now()).await?;
     Ok(())
 }
 

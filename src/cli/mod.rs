@@ -1,0 +1,103 @@
+//! The command line: arguments become flows, what they answer becomes tables, JSON and exit codes.
+
+mod connect;
+mod credentials;
+mod daemon;
+mod error;
+mod health;
+mod options;
+mod output;
+mod session;
+mod source;
+mod source_show;
+mod sync;
+
+use clap::{Parser, Subcommand};
+use error::Complaint;
+use session::Globals;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+To begin:
+  export DESKBRIDGE__DATABASE__URL=postgres://me@localhost/cdp DESKBRIDGE__SECRET_KEY=$(openssl rand -base64 32)
+  deskbridge migrate
+  deskbridge source connect acme --client-id deskbridge --client-secret-file /run/secrets/zendesk
+  deskbridge serve
+
+Settings come from built-in defaults, then the file given with --config (or DESKBRIDGE_CONFIG), then variables
+DESKBRIDGE__SECTION__KEY. Exit codes: 0 done, 1 failed, 2 not a command that can be carried out.";
+
+/// Keeps Zendesk Support and a customer data platform in Postgres in step.
+#[derive(Debug, Parser)]
+#[command(name = "deskbridge", version, after_help = EXAMPLES, max_term_width = 110)]
+struct Cli {
+    /// Settings file (TOML); config/default.toml explains every key.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: receive webhooks, poll Zendesk, serve health and metrics.
+    Serve(daemon::Serve),
+    /// Bring the database's tables up to this version.
+    Migrate,
+    /// Ask the daemon on this machine whether it is ready (for a container's health check).
+    Health,
+    /// Connect Zendesk accounts and see to them.
+    #[command(subcommand)]
+    Source(source::SourceCommand),
+    /// Read a source now, and show how it goes.
+    Sync(sync::Sync),
+    // import: src/cli/import.rs
+    // demo: src/cli/demo.rs
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let globals = Globals { config: cli.config };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::note(format_args!("error: cannot start threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(run(&globals, &cli.command));
+    // A question that nobody answered may still hold a thread.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !matches!(error.downcast_ref(), Some(Complaint::Said)) {
+                output::note(error::render(&error));
+            }
+            ExitCode::from(error::exit_code(&error))
+        }
+    }
+}
+
+async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => daemon::serve(globals, args).await,
+        Command::Migrate => daemon::migrate(globals).await,
+        Command::Health => health::run(globals).await,
+        Command::Source(command) => source::run(globals, command).await,
+        Command::Sync(args) => sync::run(globals, args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
