@@ -3,6 +3,7 @@
 mod connect;
 mod credentials;
 mod daemon;
+mod demo;
 mod error;
 mod health;
 mod options;
@@ -53,7 +54,8 @@ enum Command {
     /// Read a source now, and show how it goes.
     Sync(sync::Sync),
     // import: src/cli/import.rs
-    // demo: src/cli/demo.rs
+    /// See it all at work on this machine: a simulated Zendesk, a Postgres of its own, live life.
+    Demo(demo::DemoArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -88,6 +90,7 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
         Command::Health => health::run(globals).await,
         Command::Source(command) => source::run(globals, command).await,
         Command::Sync(args) => sync::run(globals, args).await,
+        Command::Demo(args) => demo::run(args).await,
     }
 }
 

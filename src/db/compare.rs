@@ -2,6 +2,7 @@
 //! nothing here is on a hot path.
 
 use super::Result;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -83,4 +84,107 @@ pub async fn read(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> R
         nobody: read(NOBODY).await?,
         leftovers: read(LEFTOVERS).await?,
     })
+}
+
+/// How much a source has brought so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, sqlx::FromRow)]
+pub struct Totals {
+    /// People its records stand for.
+    pub people: i64,
+    /// Its organizations.
+    pub organizations: i64,
+    /// Its tickets.
+    pub tickets: i64,
+    /// Its activities.
+    pub activities: i64,
+    /// Webhooks received.
+    pub webhooks_received: i64,
+    /// Webhooks applied.
+    pub webhooks_applied: i64,
+    /// Open dead letters.
+    pub dead_letters: i64,
+}
+
+/// Counts what a source has brought.
+pub async fn totals(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<Totals> {
+    sqlx::query_as(
+        "SELECT (SELECT count(DISTINCT person_id) FROM person_source WHERE workspace_id = $1 AND source_id = $2) AS people,
+            (SELECT count(*) FROM organization WHERE workspace_id = $1 AND source_id = $2) AS organizations,
+            (SELECT count(*) FROM ticket WHERE workspace_id = $1 AND source_id = $2) AS tickets,
+            (SELECT count(*) FROM activity WHERE workspace_id = $1 AND source_id = $2) AS activities,
+            (SELECT count(*) FROM raw_event WHERE workspace_id = $1 AND source_id = $2) AS webhooks_received,
+            (SELECT count(*) FROM raw_event r WHERE workspace_id = $1 AND source_id = $2
+                AND NOT EXISTS (SELECT 1 FROM raw_event_pending p WHERE p.workspace_id = r.workspace_id
+                    AND p.source_id = r.source_id AND p.seq = r.seq)) AS webhooks_applied,
+            (SELECT count(*) FROM dead_letter WHERE workspace_id = $1 AND source_id = $2 AND resolved_at IS NULL) AS dead_letters",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .fetch_one(db)
+    .await
+}
+
+/// What of a ticket has happened since a time: type and person of each activity, the earliest first.
+pub async fn since(
+    db: &mut PgConnection,
+    source: (i64, i64),
+    ticket: i64,
+    at: DateTime<Utc>,
+) -> Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "SELECT type, person_id FROM activity
+         WHERE workspace_id = $1 AND source_id = $2 AND ticket_id = $3 AND occurred_at >= $4 ORDER BY occurred_at, type",
+    )
+    .bind(source.0)
+    .bind(source.1)
+    .bind(ticket)
+    .bind(at)
+    .fetch_all(db)
+    .await
+}
+
+/// Is the row of a ticket as new as this time?
+pub async fn ticket_is_new(db: &mut PgConnection, source: (i64, i64), ticket: i64, at: DateTime<Utc>) -> Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND id = $3 AND version_at >= $4)",
+    )
+    .bind(source.0)
+    .bind(source.1)
+    .bind(ticket)
+    .bind(at)
+    .fetch_one(db)
+    .await
+}
+
+/// The person of a record that is as new as this time, with what the record is now.
+pub async fn person_since(
+    db: &mut PgConnection,
+    source: (i64, i64),
+    record: &str,
+    at: DateTime<Utc>,
+) -> Result<Option<(i64, String)>> {
+    sqlx::query_as(
+        "SELECT person_id, status FROM person_source
+         WHERE workspace_id = $1 AND source_id = $2 AND record_id = $3 AND record_updated_at >= $4",
+    )
+    .bind(source.0)
+    .bind(source.1)
+    .bind(record)
+    .bind(at)
+    .fetch_optional(db)
+    .await
+}
+
+/// The newest organization that is as new as this time.
+pub async fn organization_since(db: &mut PgConnection, source: (i64, i64), at: DateTime<Utc>) -> Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT id FROM organization
+         WHERE workspace_id = $1 AND source_id = $2 AND greatest(record_updated_at, deleted_at) >= $3
+         ORDER BY greatest(record_updated_at, deleted_at) DESC LIMIT 1",
+    )
+    .bind(source.0)
+    .bind(source.1)
+    .bind(at)
+    .fetch_optional(db)
+    .await
 }

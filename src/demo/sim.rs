@@ -14,6 +14,9 @@ use tokio::process::{Child, Command};
 /// Rows of the true state asked for at a time.
 const PAGE: usize = 2_000;
 
+/// Agents and admins of the account.
+pub const AGENTS: u32 = 12;
+
 /// Why the simulated Zendesk is not there or does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
@@ -130,6 +133,7 @@ impl Zendesk {
         let mut command = Command::new(program);
         command
             .args(["--exit-with-stdin", "--plan", "high-volume", "--seed", "7", "--listen", &wanted.listen])
+            .args(["--agents", &AGENTS.to_string()])
             .args(["--users", &wanted.users.to_string(), "--tickets", &wanted.tickets.to_string()])
             .args(["--history-days", &wanted.history_days.to_string(), "--clock", &clock])
             .arg("--journal")
