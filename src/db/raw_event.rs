@@ -149,12 +149,15 @@ pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<
     .await
 }
 
-/// Empties the stored bytes that mention one of the subjects: part of an erasure (C7).
+/// Empties the stored bytes of webhooks about one of the subjects: part of an erasure (A7, C7). A ticket's own subject stands
+/// under the same name, so it is asked of each that looks like a record's.
 pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, subjects: &[String]) -> Result<u64> {
     let gone = sqlx::query(
         "UPDATE raw_event SET body = ''::bytea
          WHERE workspace_id = $1 AND source_id = $2
-           AND substring(convert_from(body, 'SQL_ASCII') FROM '\"subject\"\\s*:\\s*\"([^\"]*)\"') = ANY($3)",
+           AND EXISTS (
+               SELECT 1 FROM regexp_matches(convert_from(body, 'SQL_ASCII'), '\"subject\"\\s*:\\s*\"(zen:[a-z]+:[^\"]*)\"', 'g') m
+               WHERE m[1] = ANY($3))",
     )
     .bind(workspace_id)
     .bind(source_id)

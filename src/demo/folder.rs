@@ -94,7 +94,9 @@ impl Folder {
                 _ => {}
             }
         }
-        for name in ["kept.json", "secret-key", "zendesk-journal", "zendesk-sim.log", "deskbridge.log", "differences.txt"] {
+        for name in
+            ["kept.json", "secret-key", "zendesk-journal", "zendesk-sim.log", "deskbridge.log", "differences.txt"]
+        {
             match fs::remove_file(self.file(name)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(DemoError::file(&self.file(name), error));

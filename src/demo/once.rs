@@ -53,11 +53,11 @@ pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
     }
     if let Some(found) = differences.as_ref().filter(|found| !found.is_empty()) {
         let fields = by_field(found).into_iter().map(|(field, count)| format!("{field} {count}×"));
-        super::say(format_args!(
-            "{} differences: {}",
-            number(found.len() as i64),
-            fields.collect::<Vec<_>>().join(", ")
-        ));
+        let fields = fields.collect::<Vec<_>>().join(", ");
+        let all: String = found.iter().map(|difference| format!("{difference}\n")).collect();
+        stage.folder.write("differences.txt", &all)?;
+        let file = stage.folder.file("differences.txt");
+        super::say(format_args!("{} differences, all in {}: {fields}", number(found.len() as i64), file.display()));
     }
     let converged = differences.is_some_and(|found| found.is_empty());
     let mut db = stage.ctx().pool.acquire().await?;

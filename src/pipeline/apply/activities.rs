@@ -1,12 +1,12 @@
 //! Activities of a batch: to whom each belongs, what is new, what corrects what stands there.
 
-use super::tickets::Tickets;
+use super::tickets::{Tickets, requester_at};
 use super::{Env, Known};
 use crate::db;
 use crate::db::activity::{ActivityRow, Owned, RollupRow, Stored};
 use crate::model::activity::{ActivityDraft, ActivityType, Owner};
 use crate::model::batch::{Batch, Counts};
-use crate::rules::{activity, requester, retention};
+use crate::rules::{activity, retention};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -53,9 +53,7 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
     let ticket = draft.ticket_id.and_then(|id| tickets.get(&id));
     let owner = match &draft.owner {
         Owner::Record(record) => Some(record.as_str()),
-        Owner::Requester => {
-            ticket.and_then(|ticket| requester::at(draft.occurred_at, &ticket.history, ticket.requester.as_deref()))
-        }
+        Owner::Requester => ticket.and_then(|ticket| requester_at(ticket, draft.occurred_at, known)),
     };
     let mut draft = draft.clone();
     if ticket.is_some_and(|ticket| ticket.scrubbed) {
