@@ -156,7 +156,7 @@ pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, sub
         "UPDATE raw_event SET body = ''::bytea
          WHERE workspace_id = $1 AND source_id = $2
            AND EXISTS (
-               SELECT 1 FROM regexp_matches(convert_from(body, 'SQL_ASCII'), '\"subject\"\\s*:\\s*\"(zen:[a-z]+:[^\"]*)\"', 'g') m
+               SELECT 1 FROM regexp_matches(encode(body, 'escape'), '\"subject\"\\s*:\\s*\"(zen:[a-z]+:[^\"]*)\"', 'g') m
                WHERE m[1] = ANY($3))",
     )
     .bind(workspace_id)
