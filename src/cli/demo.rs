@@ -19,7 +19,7 @@ pub struct DemoArgs {
     /// Its tickets [default: 4000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     tickets: Option<u32>,
-    /// How many times faster than real time passes [default: 1; with --once 60].
+    /// How many times faster than real time passes [default: 1; with --once 120].
     #[arg(long, value_name = "K", value_parser = speed)]
     speed: Option<f64>,
 }

@@ -28,9 +28,9 @@ use std::time::Duration;
 /// The demo's folder.
 const FOLDER: &str = ".demo";
 
-/// How many times faster than real time `--once` runs: an hour in a minute. Timeouts of requests stay real, so that more would
+/// How many times faster than real time `--once` runs: an hour in half a minute. Timeouts of requests stay real, so that more would
 /// only test the machine.
-const ONCE_SPEED: f64 = 60.0;
+const ONCE_SPEED: f64 = 120.0;
 
 /// How the demo is run.
 #[derive(Debug, Clone)]
