@@ -2,6 +2,8 @@
 
 mod convergence;
 mod corpus;
+mod faults;
 mod inbound;
+mod people;
 mod support;
 mod webhooks;
