@@ -3,6 +3,8 @@
 mod compare;
 mod convergence;
 mod corpus;
+mod faults;
 mod inbound;
+mod people;
 mod support;
 mod webhooks;

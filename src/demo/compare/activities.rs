@@ -136,6 +136,10 @@ impl History<'_> {
         let field = event["field"].as_str().unwrap_or_default();
         let (from, to) = (text(field, &event["before"]), text(field, &event["value"]));
         let key = format!("{field}:{from}>{to}");
+        if field == "satisfaction_score" {
+            // Ratings change, and of those that a later one has replaced only who came early knows.
+            return self.may(if to == "offered" { "zd.satisfaction.offered" } else { "zd.satisfaction.rated" }, at);
+        }
         if from == to {
             if self.ticket["scrubbed"] == true {
                 // Scrubbing has made both sides equal; before, they may have been seen.
@@ -161,10 +165,6 @@ impl History<'_> {
                 if before.iter().any(|tag| !now.contains(tag)) {
                     self.need("zd.ticket.untagged", at, &key);
                 }
-            }
-            "satisfaction_score" if matches!(to.as_str(), "offered" | "good" | "bad") => {
-                // Ratings change: of those that a later one has replaced, only who came early knows.
-                self.may(if to == "offered" { "zd.satisfaction.offered" } else { "zd.satisfaction.rated" }, at);
             }
             field if UPDATED.contains(&field) || field.parse::<i64>().is_ok() => {
                 self.need("zd.ticket.updated", at, &key)
