@@ -26,15 +26,18 @@ const ACTIVITIES: &str =
         'person', person_id, 'message', message, 'attributes', attributes)
     FROM activity WHERE workspace_id = $1 AND source_id = $2";
 
-/// Rollups that do not say what the activities say, for types of which nothing was pruned: `{person, type, ours, theirs}`.
-const ROLLUPS: &str = "SELECT jsonb_build_object('person', coalesce(r.person_id, a.person_id), 'type', coalesce(r.type, a.type),
+/// Rollups that do not say what the activities say: `{person, type, ours, theirs}`. Of a type of which some were pruned, they
+/// may say more.
+const ROLLUPS: &str =
+    "SELECT jsonb_build_object('person', coalesce(r.person_id, a.person_id), 'type', coalesce(r.type, a.type),
         'ours', jsonb_build_array(r.total, r.first_at, r.last_at), 'theirs', jsonb_build_array(a.total, a.first_at, a.last_at))
     FROM (SELECT * FROM activity_rollup WHERE workspace_id = $1) r
     FULL JOIN (SELECT person_id, type, count(*) AS total, min(occurred_at) AS first_at, max(occurred_at) AS last_at
                FROM activity WHERE workspace_id = $1 GROUP BY person_id, type) a
       ON a.person_id = r.person_id AND a.type = r.type
-    WHERE (r.total, r.first_at, r.last_at) IS DISTINCT FROM (a.total, a.first_at, a.last_at)
-      AND NOT EXISTS (SELECT 1 FROM activity_window w WHERE w.workspace_id = $1 AND w.type = coalesce(r.type, a.type))
+    WHERE CASE WHEN EXISTS (SELECT 1 FROM activity_window w WHERE w.workspace_id = $1 AND w.type = coalesce(r.type, a.type))
+        THEN a.total > coalesce(r.total, 0) OR a.first_at < r.first_at OR a.last_at > r.last_at
+        ELSE (r.total, r.first_at, r.last_at) IS DISTINCT FROM (a.total, a.first_at, a.last_at) END
       AND $2 > 0";
 
 /// People of this source whom no record stands for: `{id}`.
