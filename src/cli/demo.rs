@@ -16,7 +16,7 @@ pub struct DemoArgs {
     /// Customers of the simulated account [default: 3000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     users: Option<u32>,
-    /// Its tickets [default: 4000].
+    /// Its tickets [default: 3000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     tickets: Option<u32>,
     /// How many times faster than real time passes [default: 1; with --once 120].

@@ -146,28 +146,36 @@ pub async fn since(
     .await
 }
 
-/// Is the row of a ticket as new as this time?
-pub async fn ticket_is_new(db: &mut PgConnection, source: (i64, i64), ticket: i64, at: DateTime<Utc>) -> Result<bool> {
+/// The requester's person of a ticket whose row is as new as this time; None inside where the requester is no person.
+pub async fn ticket_since(
+    db: &mut PgConnection,
+    source: (i64, i64),
+    ticket: i64,
+    at: DateTime<Utc>,
+) -> Result<Option<Option<i64>>> {
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND id = $3 AND version_at >= $4)",
+        "SELECT person_id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND id = $3 AND version_at >= $4",
     )
     .bind(source.0)
     .bind(source.1)
     .bind(ticket)
     .bind(at)
-    .fetch_one(db)
+    .fetch_optional(db)
     .await
 }
 
-/// The person of a record that is as new as this time, with what the record is now.
+/// The person of a record that is as new as this time, with what the record is now and what it has done since.
 pub async fn person_since(
     db: &mut PgConnection,
     source: (i64, i64),
     record: &str,
     at: DateTime<Utc>,
-) -> Result<Option<(i64, String)>> {
+) -> Result<Option<(i64, String, Vec<String>)>> {
     sqlx::query_as(
-        "SELECT person_id, status FROM person_source
+        "SELECT person_id, status, ARRAY(
+             SELECT DISTINCT type FROM activity a WHERE a.workspace_id = ps.workspace_id AND a.person_id = ps.person_id
+               AND a.occurred_at >= $4 AND a.ticket_id IS NULL ORDER BY 1)
+         FROM person_source ps
          WHERE workspace_id = $1 AND source_id = $2 AND record_id = $3 AND record_updated_at >= $4",
     )
     .bind(source.0)

@@ -6,6 +6,7 @@ use super::words::plain;
 use crate::db;
 use crate::pipeline::context::Context;
 use chrono::{DateTime, Utc};
+use console::measure_text_width;
 use serde_json::Value;
 use sqlx::PgConnection;
 use std::io::IsTerminal;
@@ -15,6 +16,9 @@ use tokio::task::JoinHandle;
 
 /// How long a line waits for its act to stand in the CDP.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Said of tickets whose requester stands for no person.
+const NOBODY: &str = "ticket up to date; its requester was deleted before we came";
 
 /// Lines that may wait for one before them.
 const WAITING: usize = 64;
@@ -84,12 +88,29 @@ fn after(begun: Instant, speed: f64) -> String {
 /// One line, or two where the terminal is too narrow for one.
 fn line(at: DateTime<Utc>, text: &str, outcome: &str, width: Option<usize>) -> String {
     let time = at.with_timezone(&chrono::Local).format("%H:%M:%S");
-    let text = plain(text);
+    let text = in_words(&plain(text));
     let (told, found) = (format!("{time}  {text}"), format!("→ {outcome}"));
     match width {
-        Some(width) if told.chars().count() + found.chars().count() + 2 > width => format!("{told}\n          {found}"),
+        Some(width) if measure_text_width(&told) + measure_text_width(&found) + 2 > width => {
+            format!("{told}\n          {found}")
+        }
         _ => format!("{told}  {found}"),
     }
+}
+
+/// Zendesk's words for changes as words for people: `… changed ticket #4: status_changed` → `… changed ticket #4: status`.
+fn in_words(text: &str) -> String {
+    let Some((who, changes)) = text.rsplit_once(": ").filter(|(who, _)| who.contains(" changed ")) else {
+        return text.to_string();
+    };
+    let mut words: Vec<String> = Vec::new();
+    for change in changes.split(", ") {
+        let word = change.trim_end_matches("_changed").replace('_', " ");
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    format!("{who}: {}", words.join(", "))
 }
 
 /// What shows that an act has arrived.
@@ -134,13 +155,20 @@ async fn seen(ctx: &Context, source: (i64, i64), wanted: &Await, at: DateTime<Ut
     match wanted {
         Await::Activity(ticket, kind) => {
             let found = db::compare::since(&mut db, source, *ticket, at).await?;
-            let first = found.iter().find(|(found, _)| kind.is_none_or(|kind| found == kind));
-            Ok(first.map(|(kind, person)| format!("person {person}, {kind}")))
+            if let Some((kind, person)) = found.iter().find(|(found, _)| kind.is_none_or(|kind| found == kind)) {
+                return Ok(Some(format!("person {person}, {kind}")));
+            }
+            let nobody = db::compare::ticket_since(&mut db, source, *ticket, at).await? == Some(None);
+            Ok(nobody.then(|| NOBODY.to_string()))
         }
         Await::Ticket(ticket) => of_ticket(&mut db, source, *ticket, at).await,
         Await::Person(record) => {
             let found = db::compare::person_since(&mut db, source, record, at).await?;
-            Ok(found.map(|(person, status)| format!("person {person}, {status}")))
+            Ok(found.map(|(person, status, kinds)| match (kinds.is_empty(), status.as_str()) {
+                (false, _) => format!("person {person}, {}", kinds.join(" and ")),
+                (true, "active") => format!("person {person} up to date"),
+                (true, status) => format!("person {person}, {status}"),
+            }))
         }
         Await::Organization => {
             let found = db::compare::organization_since(&mut db, source, at).await?;
@@ -157,14 +185,13 @@ async fn of_ticket(
     ticket: i64,
     at: DateTime<Utc>,
 ) -> db::Result<Option<String>> {
-    if !db::compare::ticket_is_new(db, source, ticket, at).await? {
-        return Ok(None);
-    }
+    let Some(person) = db::compare::ticket_since(db, source, ticket, at).await? else { return Ok(None) };
     let found = db::compare::since(db, source, ticket, at).await?;
     let mut kinds: Vec<&str> = found.iter().map(|(kind, _)| kind.as_str()).collect();
     kinds.dedup();
     Ok(Some(match found.first() {
         Some((_, person)) => format!("person {person}, {}", kinds.join(" and ")),
+        None if person.is_none() => NOBODY.to_string(),
         None => format!("ticket {ticket} up to date"),
     }))
 }

@@ -11,8 +11,9 @@ WHERE s.open_tickets > 0 AND s.bad_ratings > 0 ORDER BY s.bad_ratings DESC, s.op
 /// All that happened to who has the most of it, by day.
 const ONE_PERSON: &str = "\
 SELECT occurred_at, ticket_id, type, subject, left(message, 40) AS message FROM ticket_activity
-WHERE person_id = (SELECT person_id FROM activity WHERE occurred_at > (SELECT max(occurred_at) FROM activity) - interval '7 days'
-                   GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) ORDER BY occurred_at DESC LIMIT 20;";
+WHERE type <> 'zd.ticket.updated' AND person_id = (
+    SELECT person_id FROM activity WHERE occurred_at > (SELECT max(occurred_at) FROM activity) - interval '7 days'
+    GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1) ORDER BY occurred_at DESC LIMIT 20;";
 
 /// The organizations that write most.
 const ORGANIZATIONS: &str = "\

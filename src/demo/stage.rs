@@ -118,7 +118,7 @@ impl Stage {
 /// What this run and later ones keep to. Other numbers than the kept ones would be another account.
 fn settle(folder: &Folder, before: Option<&Kept>, setting: &Setting) -> Result<Kept, DemoError> {
     let port = folder::ports(before.map(|kept| kept.port))?;
-    let (users, tickets) = before.map_or((3_000, 4_000), |kept| (kept.users, kept.tickets));
+    let (users, tickets) = before.map_or((3_000, 3_000), |kept| (kept.users, kept.tickets));
     let wanted = Kept { users: setting.users.unwrap_or(users), tickets: setting.tickets.unwrap_or(tickets), port };
     if let Some(kept) = before
         && (kept.users, kept.tickets) != (wanted.users, wanted.tickets)

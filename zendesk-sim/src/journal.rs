@@ -8,6 +8,8 @@ use crate::life::{generate, step};
 use crate::options::Options;
 use crate::time::Stamp;
 use crate::world::World;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
@@ -54,6 +56,9 @@ pub fn make_world(options: &Options, now: Stamp) -> io::Result<(World, Option<Jo
     file.set_len(whole.len() as u64)?;
     drop(file);
     let file = OpenOptions::new().append(true).open(path)?;
+    // What is random beside life (ids of webhook events) must not come again.
+    let news = options.seed ^ (reached.max(now).0 as u64).rotate_left(32);
+    world.chance = ChaCha8Rng::seed_from_u64(news);
     Ok((world, Some(Journal { file }), now.max(reached)))
 }
 

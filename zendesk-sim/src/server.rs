@@ -74,7 +74,14 @@ impl Sim {
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let served = runtime.spawn(serve(options)).await;
-        let (url, about) = served.map_err(std::io::Error::other)??;
+        let (url, about) = match served.map_err(std::io::Error::other).flatten() {
+            Ok(served) => served,
+            Err(e) => {
+                // A runtime must not be dropped where it cannot wait for its threads.
+                runtime.shutdown_background();
+                return Err(e);
+            }
+        };
         Ok(Self { url, about, runtime: Some(runtime) })
     }
 
