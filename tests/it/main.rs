@@ -4,4 +4,5 @@ mod support;
 
 mod corpus;
 mod inbound;
+mod schema;
 mod tidy;

@@ -56,10 +56,11 @@ pub fn files(folder: &str) -> Vec<String> {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let path = if folder == Path::new(".") { PathBuf::from(&name) } else { folder.join(&name) };
+            if LEFT_OUT.iter().any(|left_out| name == *left_out) {
+                continue;
+            }
             if entry.path().is_dir() {
-                if !LEFT_OUT.iter().any(|left_out| name == *left_out) {
-                    folders.push(path);
-                }
+                folders.push(path);
             } else {
                 found.push(path.to_string_lossy().into_owned());
             }
