@@ -3,6 +3,7 @@
 mod support;
 
 mod corpus;
+mod deploy;
 mod inbound;
 mod schema;
 mod tidy;
