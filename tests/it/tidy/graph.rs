@@ -160,7 +160,7 @@ impl<'a> Scan<'a> {
                     let mut leaves = Vec::new();
                     index = self.tree(index + 1, &mut Vec::new(), &mut leaves);
                     for (at, path, name) in leaves.into_iter().filter(|_| imports) {
-                        self.import(at, &path, &name, inline.len());
+                        self.import(at, &path, name, inline.len());
                     }
                     continue;
                 }

@@ -76,7 +76,7 @@ pub fn sources(folders: &[&str]) -> Vec<Source> {
     let mut all: Vec<Source> = paths.map(|path| Source::new(&path, read(&path))).collect();
     let test_files: Vec<String> = all.iter().flat_map(Source::test_files).collect();
     for source in all.iter_mut().filter(|source| test_files.contains(&source.path)) {
-        source.tests = vec![0..source.text.len()];
+        source.tests = whole(&source.text);
     }
     all
 }
@@ -85,8 +85,8 @@ impl Source {
     /// Reads a text as Rust.
     pub fn new(path: &str, text: String) -> Source {
         let (code, literals) = blanked(&text);
-        let whole = path.starts_with("tests/") || path.contains("/tests/") || path.starts_with("benches/");
-        let tests = if whole { vec![0..text.len()] } else { test_items(&code) };
+        let is_test = path.starts_with("tests/") || path.contains("/tests/") || path.starts_with("benches/");
+        let tests = if is_test { whole(&text) } else { test_items(&code) };
         Source { path: path.to_string(), text, code, literals, tests }
     }
 
@@ -108,7 +108,7 @@ impl Source {
         let whole = |at: usize| {
             let before = at.checked_sub(1).is_some_and(|before| is_name(bytes[before]));
             let after = bytes.get(at + piece.len()).is_some_and(|byte| is_name(*byte));
-            !(first && before) && !(last && after)
+            !(first && before || last && after)
         };
         self.code.match_indices(piece).map(|(at, _)| at).filter(|at| whole(*at)).collect()
     }
@@ -138,6 +138,10 @@ impl Source {
         });
         declared.collect()
     }
+}
+
+fn whole(text: &str) -> Vec<Range<usize>> {
+    std::iter::once(0..text.len()).collect()
 }
 
 /// True for a byte of a name.
