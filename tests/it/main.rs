@@ -1,9 +1,10 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
-mod support;
-
+mod convergence;
 mod corpus;
 mod deploy;
 mod inbound;
 mod schema;
+mod support;
 mod tidy;
+mod webhooks;
