@@ -75,6 +75,10 @@ pub struct Plan {
     pub gone: BTreeSet<i64>,
     /// Indexes of records of agents.
     pub agents: Vec<usize>,
+    /// Records that stand for no person: gone before they were met.
+    pub nobody: Vec<String>,
+    /// Records whose person was deleted here: nothing of them is kept.
+    pub buried: Vec<String>,
     /// What happened to the people's records.
     pub activities: Vec<ActivityDraft>,
     /// Records that said nothing new.
@@ -138,7 +142,11 @@ impl Planner<'_, '_> {
         match link {
             Some(link) => self.linked(link),
             None if self.record.status.is_customer() => self.unlinked(ids),
-            None => self.plan.skipped += u64::from(self.record.status != RecordStatus::Agent),
+            None if self.record.status == RecordStatus::Agent => {}
+            None => {
+                self.plan.nobody.push(self.record.record_id.clone());
+                self.plan.skipped += 1;
+            }
         }
     }
 
@@ -186,7 +194,11 @@ impl Planner<'_, '_> {
                 self.add_identities(id);
                 self.link(id, None);
             }
-            None if self.is_buried() || !self.context.settings.create_people => self.plan.skipped += 1,
+            None if self.is_buried() => {
+                self.plan.buried.push(self.record.record_id.clone());
+                self.plan.skipped += 1;
+            }
+            None if !self.context.settings.create_people => self.plan.skipped += 1,
             None => {
                 let id = ids.next().expect("as many ids are reserved as there are unlinked records");
                 self.note_changes(None);

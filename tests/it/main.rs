@@ -3,7 +3,9 @@
 mod convergence;
 mod corpus;
 mod deploy;
+mod faults;
 mod inbound;
+mod people;
 mod schema;
 mod support;
 mod tidy;

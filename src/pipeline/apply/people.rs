@@ -52,6 +52,9 @@ pub async fn apply(
         activities = std::mem::take(&mut plan.activities);
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
     }
+    let unknown: Vec<&str> =
+        batch.nobody.iter().map(String::as_str).filter(|record| !directory.links.contains_key(*record)).collect();
+    db::nobody::note(db, workspace, source, &unknown, env.now).await?;
     let archived = archived(db, workspace, directory.links.values()).await?;
     Ok((Known { links: directory.links, archived }, activities))
 }
@@ -228,6 +231,10 @@ async fn write(
     let agents: Vec<AgentRow<'_>> = plan.agents.iter().map(|index| agent_row(&records[*index])).collect();
     db::agent::upsert(db, workspace, source, &agents).await?;
     db::merge::add_candidates(db, workspace, source, &plan.candidates, env.now).await?;
+    let nobody: Vec<&str> = plan.nobody.iter().chain(&plan.buried).map(String::as_str).collect();
+    db::nobody::note(db, workspace, source, &nobody, env.now).await?;
+    let subjects: Vec<String> = plan.buried.iter().map(|record| format!("zen:user:{record}")).collect();
+    db::raw_event::erase(db, workspace, source, &subjects).await?;
     attach_tickets(db, env, &plan, directory).await?;
     archive_gone(db, env, &plan).await?;
     counts.people_created += plan.created.len() as u64;

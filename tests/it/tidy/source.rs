@@ -132,7 +132,13 @@ impl Source {
             Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_string(),
             _ => self.path.trim_end_matches(".rs").to_string(),
         };
+        let own_folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let declared = self.tests.iter().filter_map(|range| {
+            let path =
+                self.literals.iter().find(|literal| range.contains(&literal.at) && literal.text.ends_with(".rs"));
+            if let Some(path) = path.filter(|path| self.code[range.start..path.at].ends_with("#[path = \"")) {
+                return Some(format!("{own_folder}/{}", path.text));
+            }
             let item = self.code[range.clone()].rsplit("mod ").next()?.trim().strip_suffix(';')?;
             Some(format!("{folder}/{item}.rs"))
         });
