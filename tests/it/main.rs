@@ -3,10 +3,13 @@
 mod canary;
 mod convergence;
 mod corpus;
+mod deploy;
 mod faults;
 mod inbound;
 mod lifecycle;
 mod people;
 mod retention;
+mod schema;
 mod support;
+mod tidy;
 mod webhooks;

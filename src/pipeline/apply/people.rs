@@ -1,6 +1,6 @@
 //! People of a batch: load the directory, plan in `rules::people`, write the plan.
 
-use super::{Env, Known};
+use super::env::{Env, Known};
 use crate::db;
 use crate::db::agent::AgentRow;
 use crate::db::consent::ConsentRow;
