@@ -1,6 +1,5 @@
 //! Settings: defaults, then a file, then the environment, checked as a whole. The only reader of the environment.
 
-
 mod layers;
 
 use std::{

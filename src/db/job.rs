@@ -6,7 +6,13 @@ use chrono::{DateTime, Duration, Utc};
 use sqlx::{PgConnection, Row};
 
 /// Asks for a job; one that is waiting already serves as well, and is brought forward.
-pub async fn enqueue(db: &mut PgConnection, kind: JobKind, source_id: i64, key: &str, due_at: DateTime<Utc>) -> Result<()> {
+pub async fn enqueue(
+    db: &mut PgConnection,
+    kind: JobKind,
+    source_id: i64,
+    key: &str,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO job (kind, source_id, key, due_at, created_at) VALUES ($1, $2, $3, $4, $4)
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting'

@@ -7,7 +7,9 @@ use crate::model::activity::ActivityDraft;
 use crate::model::consent::{Channel, ConsentAction, ConsentState, Evidence};
 use crate::model::email::Email;
 use crate::model::field::{FieldPolicy, Given, PerField, SystemField};
-use crate::model::person::{Candidate, ConsentGiven, IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus};
+use crate::model::person::{
+    Candidate, ConsentGiven, IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus,
+};
 use crate::model::source::{MergeStrategy, SourceSettings};
 use chrono::{DateTime, Utc};
 use serde_json::Map;
@@ -83,7 +85,12 @@ pub struct Plan {
 }
 
 /// Plans a batch. `ids` hands out numbers for new people, one per unlinked record at most.
-pub fn plan(records: &[PersonRecord], directory: &mut Directory, ids: &mut impl Iterator<Item = i64>, context: &Context<'_>) -> Plan {
+pub fn plan(
+    records: &[PersonRecord],
+    directory: &mut Directory,
+    ids: &mut impl Iterator<Item = i64>,
+    context: &Context<'_>,
+) -> Plan {
     let mut plan = Plan::default();
     for (index, record) in records.iter().enumerate() {
         Planner { directory, plan: &mut plan, context, record, index }.record(ids);
@@ -218,7 +225,13 @@ impl Planner<'_, '_> {
         let none = Vec::new();
         let barred = self.context.barred.get(&self.record.record_id).unwrap_or(&none);
         for (channel, action) in consent::opt_in_on_create(settings.opt_in_email, settings.opt_in_sms, barred) {
-            let given = ConsentGiven { channel, action, evidence: Evidence::OperatorAssertion, occurred_at: None, wording: None };
+            let given = ConsentGiven {
+                channel,
+                action,
+                evidence: Evidence::OperatorAssertion,
+                occurred_at: None,
+                wording: None,
+            };
             self.plan.consents.push(NewConsent { person_id: id, given });
             if action == ConsentAction::Grant {
                 set_consent(self.directory.people.get_mut(&id), channel, ConsentState::Granted);
@@ -251,7 +264,8 @@ impl Planner<'_, '_> {
 
     fn change(&mut self, id: i64, former_name: Option<&str>) {
         let Some(person) = self.directory.people.get_mut(&id) else { return };
-        let stamp = Stamp { source_id: self.context.source_id, record_id: &self.record.record_id, at: self.context.now };
+        let stamp =
+            Stamp { source_id: self.context.source_id, record_id: &self.record.record_id, at: self.context.now };
         if fields::update(person, self.record, former_name, self.context.settings, stamp) {
             self.plan.updated.insert(id);
         }
@@ -268,7 +282,11 @@ impl Planner<'_, '_> {
                     self.candidate(id, other, identity.kind);
                 }
                 None => {
-                    let holder = Holder { person_id: id, source_id: self.context.source_id, record_id: self.record.record_id.clone() };
+                    let holder = Holder {
+                        person_id: id,
+                        source_id: self.context.source_id,
+                        record_id: self.record.record_id.clone(),
+                    };
                     self.directory.identities.insert(key, holder);
                     self.plan.identities.push(NewIdentity {
                         kind: identity.kind,
@@ -295,7 +313,9 @@ impl Planner<'_, '_> {
         let said: BTreeSet<(IdentityKind, &str)> =
             self.record.identities.iter().map(|identity| (identity.kind, identity.value.as_str())).collect();
         let mine = |holder: &Holder| {
-            holder.person_id == id && holder.source_id == self.context.source_id && holder.record_id == self.record.record_id
+            holder.person_id == id
+                && holder.source_id == self.context.source_id
+                && holder.record_id == self.record.record_id
         };
         let former: Vec<(IdentityKind, String)> = self
             .directory
@@ -315,7 +335,12 @@ impl Planner<'_, '_> {
         let known = self.plan.candidates.iter().any(|c| c.person_id == person_id && c.other_id == other_id);
         if person_id != other_id && !known {
             let reason = format!("the same {}", kind.as_str());
-            self.plan.candidates.push(Candidate { person_id, other_id, reason, record_id: self.record.record_id.clone() });
+            self.plan.candidates.push(Candidate {
+                person_id,
+                other_id,
+                reason,
+                record_id: self.record.record_id.clone(),
+            });
         }
     }
 
@@ -330,7 +355,10 @@ impl Planner<'_, '_> {
             person_id,
             organization_record_id: match record.complete && !record.sparse {
                 true => record.organization_record_id.clone(),
-                false => record.organization_record_id.clone().or(former.and_then(|link| link.organization_record_id.clone())),
+                false => record
+                    .organization_record_id
+                    .clone()
+                    .or(former.and_then(|link| link.organization_record_id.clone())),
             },
             name,
             status: record.status.as_str().to_string(),

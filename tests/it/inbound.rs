@@ -20,9 +20,13 @@ async fn the_same_again_writes_nothing() {
     let before = tuples_written(&world).await;
     let source = world.source().await;
     let since = world.clock.now() - chrono::Duration::days(90);
-    deskbridge::pipeline::lifecycle::resync(&world.ctx, &source, deskbridge::pipeline::lifecycle::Resync::Backfill(since))
-        .await
-        .expect("a backfill");
+    deskbridge::pipeline::lifecycle::resync(
+        &world.ctx,
+        &source,
+        deskbridge::pipeline::lifecycle::Resync::Backfill(since),
+    )
+    .await
+    .expect("a backfill");
     world.sync().await;
     assert_eq!(tuples_written(&world).await, before);
 }
@@ -34,7 +38,9 @@ async fn a_webhook_becomes_an_activity_once() {
     world.run_jobs().await;
     assert_eq!(world.count("person WHERE first_name = 'Homer' AND last_name = 'Simpson'").await, 1);
     let before = world.count("activity").await;
-    world.act(json!({"do": "create_ticket", "requester_id": user["id"], "subject": "Donuts", "body": "Where are they?"})).await;
+    world
+        .act(json!({"do": "create_ticket", "requester_id": user["id"], "subject": "Donuts", "body": "Where are they?"}))
+        .await;
     world.run_jobs().await;
     assert_eq!(world.count("activity WHERE type = 'zd.ticket.created' AND message = 'Where are they?'").await, 1);
     let after_webhook = world.count("activity").await;

@@ -32,7 +32,8 @@ pub fn cluster() -> &'static PrivatePostgres {
     static CLUSTER: OnceLock<PrivatePostgres> = OnceLock::new();
     CLUSTER.get_or_init(|| {
         let dir = std::env::temp_dir().join(format!("deskbridge-it-{}", std::process::id()));
-        let cluster = PrivatePostgres::start(&dir, PgOptions { durable: false, keep: false }).expect("a private Postgres");
+        let cluster =
+            PrivatePostgres::start(&dir, PgOptions { durable: false, keep: false }).expect("a private Postgres");
         cluster.create_database("template", None).expect("a template database");
         let url = cluster.url("template");
         // Its own thread and runtime: the first test to come here is inside one already.
@@ -184,7 +185,10 @@ impl World {
             }
             self.clock.advance(Duration::from_secs(5));
         }
-        panic!("the streams do not come to their ends");
+        let mut db = self.ctx.pool.acquire().await.expect("a connection");
+        let all = db::checkpoint::of_source(&mut db, source.id).await.expect("checkpoints");
+        let jobs: Option<Value> = self.value("SELECT jsonb_agg(to_jsonb(j)) FROM job j").await;
+        panic!("the streams do not come to their ends: {all:#?} {jobs:?}");
     }
 
     /// Moves both clocks, lets `life` acts happen, waits until every webhook was delivered.
@@ -273,7 +277,8 @@ impl SimDoor {
 
     /// Sends to the door.
     pub async fn post(&self, path: &str, body: Value) -> Value {
-        let response = self.http.post(format!("{}/_sim/{path}", self.url)).json(&body).send().await.expect("the door answers");
+        let response =
+            self.http.post(format!("{}/_sim/{path}", self.url)).json(&body).send().await.expect("the door answers");
         let status = response.status();
         let text = response.text().await.expect("a body");
         assert!(status.is_success(), "{path} {body}: {status} {text}");
