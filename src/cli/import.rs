@@ -83,15 +83,17 @@ pub struct ImportArgs {
 }
 
 /// One of these words, which are those of the settings.
-fn words<T: DeserializeOwned + Clone + Send + Sync + 'static>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(words)
-        .try_map(|word| serde_json::from_value::<T>(serde_json::Value::String(word)))
+fn words<T: DeserializeOwned + Clone + Send + Sync + 'static>(
+    words: &'static [&'static str],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(serde_json::Value::String(word)))
 }
 
 /// `0.05` or `5%`.
 fn share(text: &str) -> Result<f64, &'static str> {
     let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
-    let share = number.trim().parse::<f64>().map(|number| number / unit).map_err(|_| "must be a share such as 5% or 0.05")?;
+    let share =
+        number.trim().parse::<f64>().map(|number| number / unit).map_err(|_| "must be a share such as 5% or 0.05")?;
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("must be between 0% and 100%") }
 }
 
@@ -135,10 +137,14 @@ fn wishes(args: &ImportArgs) -> Wishes {
 }
 
 fn how(args: &ImportArgs) -> anyhow::Result<How> {
-    let format = match args.file.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase).as_deref() {
+    let format = match args.file.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase).as_deref()
+    {
         Some("csv" | "tsv" | "txt") => Format::Csv,
         Some("ndjson" | "jsonl" | "json") => Format::Ndjson,
-        _ => bail!("{}: the name must end in .csv, .tsv, .ndjson or .jsonl, which says how it is read", args.file.display()),
+        _ => bail!(
+            "{}: the name must end in .csv, .tsv, .ndjson or .jsonl, which says how it is read",
+            args.file.display()
+        ),
     };
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
     let text = args.mapping.as_deref().map(read).transpose()?;
@@ -170,7 +176,11 @@ fn accept(checked: &Checked, args: &ImportArgs) -> anyhow::Result<()> {
     if let Some(most) = args.max_bad
         && share > most
     {
-        bail!("{} of {} rows are bad, more than --max-bad allows{hint}; nothing was imported", checked.bad, checked.rows);
+        bail!(
+            "{} of {} rows are bad, more than --max-bad allows{hint}; nothing was imported",
+            checked.bad,
+            checked.rows
+        );
     }
     Ok(())
 }
@@ -186,7 +196,10 @@ fn say(checked: &Checked, wishes: &Wishes, settings: &SourceSettings) {
         MergeStrategy::Ignore => "people who are there are left alone",
     };
     let create = if settings.create_people { "" } else { ", and nobody is created" };
-    eprintln!("{} rows ({} bad), {} activities, for source {}: {merge}{create}.", checked.rows, checked.bad, checked.activities, wishes.name);
+    eprintln!(
+        "{} rows ({} bad), {} activities, for source {}: {merge}{create}.",
+        checked.rows, checked.bad, checked.activities, wishes.name
+    );
 }
 
 /// Asks whether people may be overwritten.
@@ -217,19 +230,34 @@ fn report(summary: &Summary, watcher: &Terminal, args: &ImportArgs, json: bool) 
     )?;
     writeln!(out, "{} organizations and {} activities {would}written.", summary.organizations, summary.activities)?;
     if summary.noted + summary.duplicates > 0 {
-        writeln!(out, "{} rows were applied without a part of them; {} rows gave way to a later one of the same record.", summary.noted, summary.duplicates)?;
+        writeln!(
+            out,
+            "{} rows were applied without a part of them; {} rows gave way to a later one of the same record.",
+            summary.noted, summary.duplicates
+        )?;
     }
     if summary.expired > 0 {
-        writeln!(out, "{} activities are older than source {} keeps them; see deskbridge source set.", summary.expired, summary.source)?;
+        writeln!(
+            out,
+            "{} activities are older than source {} keeps them; see deskbridge source set.",
+            summary.expired, summary.source
+        )?;
     }
     if summary.dead_letters > 0 {
-        writeln!(out, "{} records were refused by the database; see deskbridge dead-letter list.", summary.dead_letters)?;
+        writeln!(
+            out,
+            "{} records were refused by the database; see deskbridge dead-letter list.",
+            summary.dead_letters
+        )?;
     }
     if watcher.faults() > SHOWN && args.errors.is_none() {
         writeln!(out, "{} problems, of which {SHOWN} were shown; --errors FILE lists them all.", watcher.faults())?;
     }
     if summary.dry_run {
-        writeln!(out, "Nothing was kept: this was a dry run. Rows that meet each other across batches are counted apart.")?;
+        writeln!(
+            out,
+            "Nothing was kept: this was a dry run. Rows that meet each other across batches are counted apart."
+        )?;
     }
     Ok(())
 }
@@ -259,7 +287,8 @@ impl Terminal {
         };
         let mut errors = None;
         if let Some(path) = &args.errors {
-            let mut writer = csv::Writer::from_path(path).with_context(|| format!("cannot write {}", path.display()))?;
+            let mut writer =
+                csv::Writer::from_path(path).with_context(|| format!("cannot write {}", path.display()))?;
             writer.write_record(["line", "column", "reason"])?;
             errors = Some(writer);
         }
@@ -367,7 +396,10 @@ mod tests {
     #[test]
     fn arguments() {
         check("a.csv --source shop", Some((None, 0, None)));
-        check("a.csv --source shop --merge overwrite --identifiers email,phone --no-create", Some((Some(MergeStrategy::Overwrite), 2, Some(false))));
+        check(
+            "a.csv --source shop --merge overwrite --identifiers email,phone --no-create",
+            Some((Some(MergeStrategy::Overwrite), 2, Some(false))),
+        );
         check("a.csv --source shop --create --max-bad 5% --map a=b --map c=d", Some((None, 0, Some(true))));
         check("a.csv", None);
         check("a.csv --source shop --merge replace", None);

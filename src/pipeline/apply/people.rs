@@ -285,8 +285,7 @@ async fn write_consents(
     let created: HashSet<i64> = plan.created.iter().map(|(id, _)| *id).collect();
     let mut ledgers = grow_ledgers(db, env, plan, &created).await?;
     let texts: BTreeSet<&str> = plan.consents.iter().filter_map(|consent| consent.given.wording.as_deref()).collect();
-    let wordings =
-        db::consent::wordings(db, workspace, &texts.into_iter().collect::<Vec<_>>(), env.now).await?;
+    let wordings = db::consent::wordings(db, workspace, &texts.into_iter().collect::<Vec<_>>(), env.now).await?;
     let rows: Vec<ConsentRow<'_>> = plan
         .consents
         .iter()

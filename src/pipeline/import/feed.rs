@@ -87,7 +87,8 @@ fn feed(
                     load.batch.people.push(records.person);
                     load.activities.extend(records.activities);
                     // More organizations than are put together beforehand come with their rows.
-                    let late = records.organization.filter(|found| !checked.organizations.contains_key(&found.record_id));
+                    let late =
+                        records.organization.filter(|found| !checked.organizations.contains_key(&found.record_id));
                     load.batch.organizations.extend(late);
                 }
                 (Take::People, true) if checked.differing.contains(number) => watcher.fault(&duplicate(records.line)),

@@ -139,7 +139,12 @@ mod tests {
         let found = list(json!([element.clone()]), "r", Some(4)).pop().expect("one");
         let shown = found.draft.as_ref().map(|draft| {
             let attributes = serde_json::to_string(&draft.attributes).expect("a map");
-            format!("{} {} {attributes} {}", draft.kind, draft.occurred_at.timestamp(), draft.message.clone().unwrap_or_default())
+            format!(
+                "{} {} {attributes} {}",
+                draft.kind,
+                draft.occurred_at.timestamp(),
+                draft.message.clone().unwrap_or_default()
+            )
         });
         let part = found.problems.first().map(|(part, _)| part.as_str()).unwrap_or_default();
         assert_eq!(shown.as_deref().ok_or(part), expected, "{element}");
@@ -147,8 +152,14 @@ mod tests {
 
     #[test]
     fn activities_of_the_operators_own() {
-        check(json!({"type": "order.paid", "occurred_at": "2024-01-01T00:00:00.9Z", "attributes": {"total": 3}}), Ok("order.paid 1704067200 {\"total\":3} "));
-        check(json!({"type": "a", "occurred_at": "2024-01-01", "message": "hello", "total": 3}), Ok("a 1704067200 {\"total\":3} hell"));
+        check(
+            json!({"type": "order.paid", "occurred_at": "2024-01-01T00:00:00.9Z", "attributes": {"total": 3}}),
+            Ok("order.paid 1704067200 {\"total\":3} "),
+        );
+        check(
+            json!({"type": "a", "occurred_at": "2024-01-01", "message": "hello", "total": 3}),
+            Ok("a 1704067200 {\"total\":3} hell"),
+        );
         check(json!({"type": "zd.ticket.created", "occurred_at": "2024-01-01"}), Err("activities.type"));
         check(json!({"occurred_at": "2024-01-01"}), Err("activities.type"));
         check(json!({"type": "a", "occurred_at": "yesterday"}), Err("activities.occurred_at"));
@@ -158,7 +169,8 @@ mod tests {
 
     #[test]
     fn keys_tell_activities_apart() {
-        let key = |element: Value| list(json!([element]), "r", None).pop().and_then(|read| read.draft).map(|draft| draft.key);
+        let key =
+            |element: Value| list(json!([element]), "r", None).pop().and_then(|read| read.draft).map(|draft| draft.key);
         let plain = json!({"type": "a", "occurred_at": "2024-01-01", "n": 1, "message": "x"});
         assert_eq!(key(plain.clone()), key(plain.clone()));
         assert_ne!(key(plain), key(json!({"type": "a", "occurred_at": "2024-01-01", "n": 2, "message": "x"})));

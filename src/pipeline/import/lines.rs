@@ -115,7 +115,8 @@ impl<R: BufRead> Csv<R> {
             }
             Got::End => b',',
         };
-        let core = csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(csv_core::Terminator::Any(b'\n')).build();
+        let core =
+            csv_core::ReaderBuilder::new().delimiter(delimiter).terminator(csv_core::Terminator::Any(b'\n')).build();
         Ok(Csv { lines, core, line: Vec::new(), out: vec![0; 4096], ends: vec![0; 64], written: 0, cells: 0 })
     }
 

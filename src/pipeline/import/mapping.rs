@@ -146,7 +146,9 @@ impl Mapping {
             for (column, entry) in file.columns {
                 let target = match entry {
                     Entry::Word(word) => wanted(&word)?,
-                    Entry::Typed(typed) => field(typed.field.strip_prefix("field.").unwrap_or(&typed.field), typed.kind)?,
+                    Entry::Typed(typed) => {
+                        field(typed.field.strip_prefix("field.").unwrap_or(&typed.field), typed.kind)?
+                    }
                 };
                 mapping.named.insert(column.trim().to_owned(), target);
             }
@@ -330,7 +332,8 @@ mod tests {
 
     #[test]
     fn the_operator_has_the_last_word() {
-        let file = "[columns]\n\"E-Mail\" = \"email\"\nPlan = { field = \"plan\", type = \"integer\" }\nNotes = \"ignore\"\n";
+        let file =
+            "[columns]\n\"E-Mail\" = \"email\"\nPlan = { field = \"plan\", type = \"integer\" }\nNotes = \"ignore\"\n";
         let mapping = Mapping::read(Some(file), &["Notes=field.notes".into(), "a=b=locale".into()]).expect("a mapping");
         assert_eq!(mapping.target("Plan"), Ok(Target::Field("plan".into(), Some(FieldType::Integer))));
         assert_eq!(mapping.target("Notes"), Ok(Target::Field("notes".into(), None)));

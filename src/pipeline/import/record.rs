@@ -407,7 +407,9 @@ impl<'a> Draft<'a> {
 }
 
 fn fits(action: ConsentAction, evidence: Evidence) -> bool {
-    use Evidence::{AdminWithdrawal, ComplaintOrBounce, ConfirmedGrant, OperatorAssertion, SingleGrant, SubjectWithdrawal};
+    use Evidence::{
+        AdminWithdrawal, ComplaintOrBounce, ConfirmedGrant, OperatorAssertion, SingleGrant, SubjectWithdrawal,
+    };
     match action {
         ConsentAction::Withdraw => matches!(evidence, AdminWithdrawal | SubjectWithdrawal | ComplaintOrBounce),
         _ => matches!(evidence, OperatorAssertion | SingleGrant | ConfirmedGrant),

@@ -54,7 +54,10 @@ fn a_bad_part_is_left_out_and_the_rest_stands() {
     check_faults(r#"{"id":1,"plan":"a\u0000b"}"#, &["plan"]);
     check_faults(r#"{"id":1,"consent":{"email":"yes"}}"#, &["consent.email"]);
     check_faults(r#"{"id":1,"consent":{"email":{"action":"grant","at":"soon"}}}"#, &["consent.email.at"]);
-    check_faults(r#"{"id":1,"consent":{"sms":{"action":"deny","evidence":"admin_withdrawal"}}}"#, &["consent.sms.evidence"]);
+    check_faults(
+        r#"{"id":1,"consent":{"sms":{"action":"deny","evidence":"admin_withdrawal"}}}"#,
+        &["consent.sms.evidence"],
+    );
     check_faults(r#"{"id":1,"activities":[{"type":"zd.a"},{"type":"zd.b"}]}"#, &["activities.type"]);
     check_faults(&format!(r#"{{"id":1,"external_id":"{}"}}"#, "x".repeat(2000)), &["external_id"]);
     check_faults(&format!(r#"{{"id":1,"name":"{}"}}"#, "x".repeat(5000)), &["name"]);

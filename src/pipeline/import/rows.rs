@@ -131,16 +131,14 @@ impl<R: BufRead> Rows<R> {
     /// Reads the next row.
     pub fn next(&mut self) -> io::Result<Item> {
         match &mut self.source {
-            Source::Csv { csv, columns, header, key } => {
-                Ok(match csv.next()? {
-                    Got::End => Item::End,
-                    Got::Bad(line, reason) => bad(line, reason),
-                    Got::Row(line) => match cells(csv, columns, header, *key, self.how.clear_empty) {
-                        Ok(row) => Item::Row(Row { line, ..row }),
-                        Err((column, reason)) => Item::Bad(Fault { line, column, reason }),
-                    },
-                })
-            }
+            Source::Csv { csv, columns, header, key } => Ok(match csv.next()? {
+                Got::End => Item::End,
+                Got::Bad(line, reason) => bad(line, reason),
+                Got::Row(line) => match cells(csv, columns, header, *key, self.how.clear_empty) {
+                    Ok(row) => Item::Row(Row { line, ..row }),
+                    Err((column, reason)) => Item::Bad(Fault { line, column, reason }),
+                },
+            }),
             Source::Ndjson { lines, line, targets } => loop {
                 let number = match lines.read(line)? {
                     Got::End => return Ok(Item::End),
@@ -179,9 +177,7 @@ fn csv<R: BufRead>(lines: Lines<R>, how: &How) -> Result<Source<R>, ReadError> {
     let place = |wanted: &str| header.iter().position(|column| column.trim() == wanted.trim());
     let key = match &how.key {
         None => None,
-        Some(wanted) => {
-            Some(place(wanted).ok_or_else(|| MappingError::NoColumn(wanted.clone(), header.join(", ")))?)
-        }
+        Some(wanted) => Some(place(wanted).ok_or_else(|| MappingError::NoColumn(wanted.clone(), header.join(", ")))?),
     };
     Ok(Source::Csv { csv, columns, header, key })
 }
@@ -266,23 +262,19 @@ fn flatten(group: &str, inner: Map<String, Value>) -> Vec<(String, Value)> {
     for (name, value) in inner {
         match (group, value) {
             ("fields", value) => flat.push((format!("field.{name}"), value)),
-            ("consent", Value::Object(parts)) => flat.extend(parts.into_iter().map(|(part, value)| match part.as_str() {
-                "action" => (format!("consent.{name}"), value),
-                part => (format!("consent.{name}.{part}"), value),
-            })),
+            ("consent", Value::Object(parts)) => {
+                flat.extend(parts.into_iter().map(|(part, value)| match part.as_str() {
+                    "action" => (format!("consent.{name}"), value),
+                    part => (format!("consent.{name}.{part}"), value),
+                }))
+            }
             (group, value) => flat.push((format!("{group}.{name}"), value)),
         }
     }
     flat
 }
 
-fn member(
-    row: &mut Row,
-    name: String,
-    value: Value,
-    how: &How,
-    targets: &mut HashMap<String, Option<Arc<Target>>>,
-) {
+fn member(row: &mut Row, name: String, value: Value, how: &How, targets: &mut HashMap<String, Option<Arc<Target>>>) {
     let target = match targets.get(&name) {
         Some(known) => known.clone(),
         None => {
@@ -299,7 +291,8 @@ fn member(
         None => row.faults.push(Fault {
             line: row.line,
             column: String::new(),
-            reason: "a key that cannot be a field's (zd.*, empty, too long, or an unknown part of a consent); left out".to_owned(),
+            reason: "a key that cannot be a field's (zd.*, empty, too long, or an unknown part of a consent); left out"
+                .to_owned(),
         }),
     }
 }
@@ -321,7 +314,8 @@ mod tests {
                 Item::End => return Ok(read),
                 Item::Bad(fault) => read.push(format!("{}!{}:{}", fault.line, fault.column, fault.reason)),
                 Item::Row(row) => {
-                    let cells: Vec<String> = row.cells.iter().map(|(target, value)| format!("{target}={value}")).collect();
+                    let cells: Vec<String> =
+                        row.cells.iter().map(|(target, value)| format!("{target}={value}")).collect();
                     read.push(format!("{}:{}{}", row.line, cells.join(" "), "!".repeat(row.faults.len())));
                 }
             }
@@ -335,12 +329,16 @@ mod tests {
     #[test]
     fn csv_cells() {
         let file = b"E-Mail;plan;\na@x.io; \n;gold;x\n\xFF;b;\nc@x.io;;\n";
-        check(file, how(Format::Csv, false), &[
-            "2!:2 cells where the header has 3; left out",
-            "3:field.plan=\"gold\"",
-            "4!E-Mail:not UTF-8; left out",
-            "5:email=\"c@x.io\"",
-        ]);
+        check(
+            file,
+            how(Format::Csv, false),
+            &[
+                "2!:2 cells where the header has 3; left out",
+                "3:field.plan=\"gold\"",
+                "4!E-Mail:not UTF-8; left out",
+                "5:email=\"c@x.io\"",
+            ],
+        );
         check(b"email,plan\na,\n", how(Format::Csv, true), &["2:email=\"a\" field.plan=null"]);
     }
 
@@ -352,13 +350,17 @@ mod tests {
 {"organization":{"name":"Acme","domain":"acme.io"},"fields":{"a":null},"plan":{"b":1}}
 {"a":1e400}
 {"#;
-        check(file, how(Format::Ndjson, false), &[
-            r#"1:consent.email="grant" consent.email.at="2024-01-01" consent.sms="deny" email="a@x.io" field.seats=3!"#,
-            "2!:JSON that is no object; left out",
-            r#"4:field.a=null organization.domain="acme.io" organization="Acme" field.plan={"b":1}"#,
-            "5!:a number that is too large; left out",
-            "6!:not JSON; left out",
-        ]);
+        check(
+            file,
+            how(Format::Ndjson, false),
+            &[
+                r#"1:consent.email="grant" consent.email.at="2024-01-01" consent.sms="deny" email="a@x.io" field.seats=3!"#,
+                "2!:JSON that is no object; left out",
+                r#"4:field.a=null organization.domain="acme.io" organization="Acme" field.plan={"b":1}"#,
+                "5!:a number that is too large; left out",
+                "6!:not JSON; left out",
+            ],
+        );
     }
 
     #[test]

@@ -89,9 +89,11 @@ async fn find(db: &mut PgConnection, wishes: &Wishes) -> Result<Option<Source>, 
         Some(source) if source.kind != KIND => {
             refuse(&source, "a Zendesk account", "choose another name with --source")
         }
-        Some(source) if source.state != SourceState::Connected => {
-            refuse(&source, source.state.as_str(), "reconnect or restore it first, or choose another name with --source")
-        }
+        Some(source) if source.state != SourceState::Connected => refuse(
+            &source,
+            source.state.as_str(),
+            "reconnect or restore it first, or choose another name with --source",
+        ),
         Some(source) if source.paused_at.is_some() => {
             refuse(&source, "paused", "deskbridge source resume lets it take files again")
         }

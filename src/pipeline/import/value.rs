@@ -38,7 +38,8 @@ pub fn time(text: &str) -> Option<DateTime<Utc>> {
         return None;
     }
     let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.with_timezone(&Utc)).ok();
-    let plain = || FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).map(|time| time.and_utc());
+    let plain =
+        || FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).map(|time| time.and_utc());
     let time = zoned.or_else(plain).or_else(|| Some(day(text)?.and_time(chrono::NaiveTime::MIN).and_utc()))?;
     (1900..=2200).contains(&time.year()).then(|| time.trunc_subsecs(6))
 }
@@ -150,7 +151,8 @@ mod tests {
         check_time(" 2024-02-29T10:11:12+02:00 ", "2024-02-29T08:11:12Z");
         check_time("2024-02-29 10:11:12.1234567", "2024-02-29T10:11:12.123456Z");
         check_time("2024-02-29T10:11", "2024-02-29T10:11:00Z");
-        for bad in ["", "2023-02-29", "29.02.2024", "02/29/2024", "1709200000", "0001-01-01", "9999-12-31", "24-02-29"] {
+        for bad in ["", "2023-02-29", "29.02.2024", "02/29/2024", "1709200000", "0001-01-01", "9999-12-31", "24-02-29"]
+        {
             check_time(bad, "");
         }
     }
