@@ -2,7 +2,7 @@
 
 use super::record::{self, Reading, Records};
 use super::rows::{Fault, How, Item, ReadError, Rows};
-use super::{ImportError, Step, Watcher};
+use super::watch::{ImportError, Step, Watcher};
 use crate::model::organization::OrganizationRecord;
 use crate::model::record::digest;
 use std::collections::HashMap;
@@ -114,8 +114,8 @@ impl Plan {
 
 impl Reader<'_> {
     /// The next row.
-    pub(super) fn next(&mut self) -> Result<Next, ReadError> {
-        Ok(match self.rows.next()? {
+    pub(super) fn advance(&mut self) -> Result<Next, ReadError> {
+        Ok(match self.rows.advance()? {
             Item::End => Next::End,
             Item::Bad(fault) => Next::Bad(fault),
             Item::Row(row) => match record::read(row, self.reading) {
@@ -143,7 +143,7 @@ pub fn check(plan: &Plan, watcher: &dyn Watcher) -> Result<Checked, ImportError>
     let mut prints = Vec::new();
     let mut active = Bits::default();
     loop {
-        match reader.next()? {
+        match reader.advance()? {
             Next::End => break,
             Next::Bad(fault) => {
                 checked.bad += 1;
@@ -168,6 +168,9 @@ pub fn check(plan: &Plan, watcher: &dyn Watcher) -> Result<Checked, ImportError>
         if checked.rows.is_multiple_of(1_000) {
             watcher.progress(Step::Check, reader.bytes(), checked.rows);
         }
+    }
+    if checked.rows - checked.bad > prints.len() as u64 {
+        tracing::warn!(compared = prints.len(), "rows of the same record are looked for among the first rows only");
     }
     compare(prints, &active, &mut checked);
     plan.unchanged(&checked)?;

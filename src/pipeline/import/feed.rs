@@ -1,8 +1,8 @@
 //! The second reading of a file: batches of records, one ahead of the one that is being written.
 
 use super::check::{Checked, Next, Plan};
-use super::rows::{Fault, ReadError};
-use super::{ImportError, Watcher};
+use super::rows::Fault;
+use super::watch::{ImportError, Watcher};
 use crate::model::activity::ActivityDraft;
 use crate::model::batch::Batch;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ fn feed(
     let (mut load, mut rows, mut began) = (Load::default(), 0, 0);
     let mut taken = 0;
     loop {
-        let next = reader.next()?;
+        let next = reader.advance()?;
         let ended = matches!(next, Next::End);
         rows += u64::from(!ended);
         if let Next::Good(number, records) = next {
@@ -124,10 +124,4 @@ fn organizations(checked: &Checked, sender: &mpsc::Sender<Result<Load, ImportErr
         let batch = Batch { organizations, ..Batch::default() };
         sender.blocking_send(Ok(Load { batch, ..Load::default() })).is_ok()
     })
-}
-
-impl From<std::io::Error> for ImportError {
-    fn from(error: std::io::Error) -> Self {
-        ImportError::Read(ReadError::Io(error))
-    }
 }

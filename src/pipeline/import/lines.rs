@@ -126,7 +126,7 @@ impl<R: BufRead> Csv<R> {
     }
 
     /// How many cells the row has.
-    pub fn len(&self) -> usize {
+    pub fn width(&self) -> usize {
         self.cells
     }
 
@@ -137,7 +137,7 @@ impl<R: BufRead> Csv<R> {
     }
 
     /// Reads the next row.
-    pub fn next(&mut self) -> io::Result<Got> {
+    pub fn advance(&mut self) -> io::Result<Got> {
         let mut taken: Vec<Kept> = Vec::new();
         let mut size = 0;
         (self.written, self.cells) = (0, 0);
@@ -219,7 +219,7 @@ mod tests {
         let mut csv = Csv::new(Lines::new(io::BufReader::with_capacity(7, file))).expect("a file");
         let mut rows = Vec::new();
         loop {
-            match csv.next().expect("bytes in memory") {
+            match csv.advance().expect("bytes in memory") {
                 Got::Row(line) => {
                     let cells: Vec<_> = csv.cells().map(String::from_utf8_lossy).collect();
                     rows.push(format!("{line}:{}", cells.join("/")));

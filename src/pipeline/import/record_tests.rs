@@ -14,7 +14,7 @@ fn reading() -> Reading {
 fn one(json: &str) -> Result<Records, Fault> {
     let how = How { format: Format::Ndjson, mapping: Mapping::default(), key: Some("id".into()), clear_empty: false };
     let mut rows = Rows::new(json.as_bytes(), how).expect("a file");
-    match rows.next().expect("bytes in memory") {
+    match rows.advance().expect("bytes in memory") {
         Item::Row(row) => read(row, &reading()),
         Item::Bad(fault) => Err(fault),
         Item::End => panic!("no row"),

@@ -91,7 +91,7 @@ pub struct Rows<R> {
 }
 
 enum Source<R> {
-    Csv { csv: Csv<R>, columns: Vec<Arc<Target>>, header: Vec<String>, key: Option<usize> },
+    Csv { csv: Box<Csv<R>>, columns: Vec<Arc<Target>>, header: Vec<String>, key: Option<usize> },
     Ndjson { lines: Lines<R>, line: Vec<u8>, targets: HashMap<String, Option<Arc<Target>>> },
 }
 
@@ -129,9 +129,9 @@ impl<R: BufRead> Rows<R> {
     }
 
     /// Reads the next row.
-    pub fn next(&mut self) -> io::Result<Item> {
+    pub fn advance(&mut self) -> io::Result<Item> {
         match &mut self.source {
-            Source::Csv { csv, columns, header, key } => Ok(match csv.next()? {
+            Source::Csv { csv, columns, header, key } => Ok(match csv.advance()? {
                 Got::End => Item::End,
                 Got::Bad(line, reason) => bad(line, reason),
                 Got::Row(line) => match cells(csv, columns, header, *key, self.how.clear_empty) {
@@ -162,8 +162,8 @@ fn bad(line: u64, reason: &str) -> Item {
 }
 
 fn csv<R: BufRead>(lines: Lines<R>, how: &How) -> Result<Source<R>, ReadError> {
-    let mut csv = Csv::new(lines)?;
-    match csv.next()? {
+    let mut csv = Box::new(Csv::new(lines)?);
+    match csv.advance()? {
         Got::Row(_) => {}
         Got::Bad(_, reason) => return Err(ReadError::Header(reason)),
         Got::End => return Err(ReadError::Header("the file is empty")),
@@ -190,8 +190,8 @@ fn cells<R: BufRead>(
     key: Option<usize>,
     clear_empty: bool,
 ) -> Result<Row, (String, String)> {
-    if csv.len() != columns.len() {
-        let reason = format!("{} cells where the header has {}; left out", csv.len(), columns.len());
+    if csv.width() != columns.len() {
+        let reason = format!("{} cells where the header has {}; left out", csv.width(), columns.len());
         return Err((String::new(), reason));
     }
     let mut row = Row::default();
@@ -310,7 +310,7 @@ mod tests {
         let mut rows = Rows::new(file, how)?;
         let mut read = Vec::new();
         loop {
-            match rows.next()? {
+            match rows.advance()? {
                 Item::End => return Ok(read),
                 Item::Bad(fault) => read.push(format!("{}!{}:{}", fault.line, fault.column, fault.reason)),
                 Item::Row(row) => {

@@ -1,6 +1,6 @@
 //! The source a file is imported under: made on first use, with options of its own.
 
-use super::ImportError;
+use super::watch::ImportError;
 use crate::db;
 use crate::model::person::IdentityKind;
 use crate::model::source::{FindStrategy, MergeStrategy, Source, SourceSettings, SourceState};
