@@ -1,7 +1,10 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
-mod support;
-
+mod convergence;
 mod corpus;
+mod faults;
 mod import;
 mod inbound;
+mod people;
+mod support;
+mod webhooks;
