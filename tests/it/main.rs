@@ -5,6 +5,7 @@ mod convergence;
 mod corpus;
 mod deploy;
 mod faults;
+mod import;
 mod inbound;
 mod lifecycle;
 mod people;
