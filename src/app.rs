@@ -113,7 +113,7 @@ fn address(listener: &TcpListener, wanted: SocketAddr) -> SocketAddr {
 }
 
 /// What must be there before the first row: partitions, and the schedule of pruning.
-async fn prepare(ctx: &Context) -> Result<(), StartError> {
+pub async fn prepare(ctx: &Context) -> Result<(), StartError> {
     let now = ctx.clock.now();
     let mut db = ctx.pool.acquire().await?;
     prune::make_partitions(&mut db, now).await?;

@@ -1,6 +1,5 @@
 //! Settings: defaults, then a file, then the environment, checked as a whole. The only reader of the environment.
 
-
 mod layers;
 
 use std::{
@@ -185,6 +184,15 @@ impl Settings {
             .collect();
         let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
         Self::assemble(file, &environment, &|path| fs::read_to_string(path))
+    }
+
+    /// The defaults with these variables instead of the environment: for the demo, the bench and tests.
+    ///
+    /// # Errors
+    /// With everything that is wrong at once.
+    pub fn from_variables(variables: &[(&str, &str)]) -> Result<Self, ConfigError> {
+        let variables = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Self::assemble(None, &variables, &|path| fs::read_to_string(path))
     }
 
     /// [`load`](Self::load) without the outside: the file's name and text, the environment, a reader of secret files.

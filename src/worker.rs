@@ -116,7 +116,13 @@ async fn beat(ctx: &Context, lease: &Lease) {
 }
 
 async fn attempt(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
-    let span = tracing::info_span!("job", kind = lease.kind.as_str(), source_id = lease.source_id, key = lease.key, attempt = lease.attempt);
+    let span = tracing::info_span!(
+        "job",
+        kind = lease.kind.as_str(),
+        source_id = lease.source_id,
+        key = lease.key,
+        attempt = lease.attempt
+    );
     let flow = async {
         match lease.kind {
             JobKind::Apply => events::run(ctx, lease).await,

@@ -6,6 +6,7 @@ use crate::pipeline::context::FlowError;
 use crate::pipeline::lifecycle::LifecycleError;
 use crate::telemetry::error_chain;
 use crate::zendesk::account::AccountError;
+use crate::zendesk::error::Kind;
 
 /// Why a command ends early, in the words of the command line itself.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,13 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
                 Complaint::Usage { todo, .. } | Complaint::Failed { todo, .. } => Some(todo.clone()),
                 Complaint::Said => None,
             };
+        }
+        if let Some(LifecycleError::Account(AccountError::Api { error })) = cause.downcast_ref::<LifecycleError>()
+            && error.kind == Kind::Unauthorized
+        {
+            return Some(
+                "check the token, the client or the address, and that the account's name is right".to_string(),
+            );
         }
         if let Some(LifecycleError::Flow(flow)) = cause.downcast_ref::<LifecycleError>() {
             return Some(of_flow(flow));

@@ -20,13 +20,14 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 To begin:
-  export DESKBRIDGE__DATABASE__URL=postgres://me@localhost/cdp DESKBRIDGE__SECRET_KEY=$(openssl rand -base64 32)
+  export DESKBRIDGE__DATABASE__URL=postgres://me@localhost/cdp
+  export DESKBRIDGE__SECRET_KEY=$(openssl rand -base64 32)     keep it: it opens what is sealed
   deskbridge migrate
   deskbridge source connect acme --client-id deskbridge --client-secret-file /run/secrets/zendesk
   deskbridge serve
 
-Settings come from built-in defaults, then the file given with --config (or DESKBRIDGE_CONFIG), then variables
-DESKBRIDGE__SECTION__KEY. Exit codes: 0 done, 1 failed, 2 not a command that can be carried out.";
+Settings come from built-in defaults, then the file given with --config (or DESKBRIDGE_CONFIG),
+then variables DESKBRIDGE__SECTION__KEY. Exit codes: 0 done, 1 failed, 2 cannot be carried out.";
 
 /// Keeps Zendesk Support and a customer data platform in Postgres in step.
 #[derive(Debug, Parser)]

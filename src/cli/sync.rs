@@ -135,9 +135,24 @@ async fn watch(
                 format!("see deskbridge source show {}", source.name),
             ));
         }
+        give_up(session, source, &unfinished).await?;
         // Streams that wait for the first pass of others look again only after some seconds.
         lifecycle::make_due(&session.ctx, &present, &unfinished).await?;
         session.ctx.clock.sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// A job that fails again and again, by Postgres or by a mistake of ours, is tried again ever later: nobody waits for that.
+async fn give_up(session: &Session, source: &Source, streams: &[Stream]) -> anyhow::Result<()> {
+    const TRIES: i32 = 4;
+    let failing = db::job::failing(&mut *session.db().await?, source.id).await?;
+    let ours = |key: &str| streams.iter().any(|stream| stream.as_str() == key);
+    match failing.into_iter().find(|(key, failures, _)| *failures >= TRIES && ours(key)) {
+        None => Ok(()),
+        Some((key, failures, error)) => Err(failed(
+            format!("{key} failed {failures} times: {error}"),
+            "a running daemon goes on trying; if it is not Postgres that is at fault, please report it",
+        )),
     }
 }
 

@@ -68,7 +68,13 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, rows: &[ActivityRow]
 }
 
 /// Adds activities that are not stored yet.
-pub async fn insert(db: &mut PgConnection, workspace_id: i64, source_id: i64, rows: &[&ActivityRow], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    rows: &[&ActivityRow],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -77,13 +83,13 @@ pub async fn insert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
              actor_record_id, attributes, message, origin, recorded_at)
          SELECT $1, $2, t.occurred_at, t.id, t.person_id, t.person_id, t.type, t.ticket_id, t.actor_record_id, t.attributes,
              t.message, t.origin, $4
-         FROM json_to_recordset($3) AS t(occurred_at timestamptz, id uuid, person_id bigint, type text, ticket_id bigint,
+         FROM json_to_recordset($3::text::json) AS t(occurred_at timestamptz, id uuid, person_id bigint, type text, ticket_id bigint,
              actor_record_id text, attributes jsonb, message text, origin smallint)
          ON CONFLICT (workspace_id, occurred_at, id) DO NOTHING",
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(now)
     .execute(db)
     .await?;
@@ -97,11 +103,11 @@ pub async fn correct(db: &mut PgConnection, workspace_id: i64, rows: &[&Activity
     }
     sqlx::query(
         "UPDATE activity a SET attributes = t.attributes, message = t.message, origin = t.origin
-         FROM json_to_recordset($2) AS t(occurred_at timestamptz, id uuid, attributes jsonb, message text, origin smallint)
+         FROM json_to_recordset($2::text::json) AS t(occurred_at timestamptz, id uuid, attributes jsonb, message text, origin smallint)
          WHERE a.workspace_id = $1 AND a.occurred_at = t.occurred_at AND a.id = t.id",
     )
     .bind(workspace_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .execute(db)
     .await?;
     Ok(())
@@ -130,19 +136,25 @@ pub async fn roll_up(db: &mut PgConnection, workspace_id: i64, rows: &[RollupRow
     }
     sqlx::query(
         "INSERT INTO activity_rollup (workspace_id, person_id, type, first_at, last_at, total)
-         SELECT $1, t.* FROM json_to_recordset($2) AS t(person_id bigint, type text, first_at timestamptz, last_at timestamptz, total bigint)
+         SELECT $1, t.* FROM json_to_recordset($2::text::json) AS t(person_id bigint, type text, first_at timestamptz, last_at timestamptz, total bigint)
          ON CONFLICT (workspace_id, person_id, type) DO UPDATE SET first_at = least(activity_rollup.first_at, excluded.first_at),
              last_at = greatest(activity_rollup.last_at, excluded.last_at), total = activity_rollup.total + excluded.total",
     )
     .bind(workspace_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .execute(db)
     .await?;
     Ok(())
 }
 
 /// Removes the text of comments and notes that it was (A7). Answers how many.
-pub async fn redact_comments(db: &mut PgConnection, workspace_id: i64, source_id: i64, tickets: &[i64], comments: &[&str]) -> Result<u64> {
+pub async fn redact_comments(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    tickets: &[i64],
+    comments: &[&str],
+) -> Result<u64> {
     let redacted = sqlx::query(
         "UPDATE activity a SET message = NULL, attributes = attributes || '{\"redacted\": true}'
          FROM unnest($3::bigint[], $4::text[]) AS t(ticket_id, comment_id)
@@ -189,7 +201,12 @@ pub struct Owned {
 }
 
 /// Activities of tickets that belong to whoever was requester (A4).
-pub async fn of_requesters(db: &mut PgConnection, workspace_id: i64, source_id: i64, tickets: &[i64]) -> Result<Vec<Owned>> {
+pub async fn of_requesters(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    tickets: &[i64],
+) -> Result<Vec<Owned>> {
     let rows = sqlx::query(
         "SELECT occurred_at, id, ticket_id, person_id, type FROM activity
          WHERE workspace_id = $1 AND source_id = $2 AND ticket_id = ANY($3) AND NOT attributes ? 'as_author'",
@@ -229,7 +246,13 @@ pub async fn reassign(db: &mut PgConnection, workspace_id: i64, moves: &[(Owned,
 }
 
 /// Takes from rollups what was given to somebody else; an empty one goes.
-pub async fn roll_down(db: &mut PgConnection, workspace_id: i64, people: &[i64], types: &[&str], counts: &[i64]) -> Result<()> {
+pub async fn roll_down(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    people: &[i64],
+    types: &[&str],
+    counts: &[i64],
+) -> Result<()> {
     sqlx::query(
         "UPDATE activity_rollup r SET total = r.total - t.total
          FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS t(person_id, type, total)
@@ -264,7 +287,11 @@ pub async fn newest(db: &mut PgConnection, workspace_id: i64, person_id: i64, li
 }
 
 /// Spans that were pruned: type, counted from, pruned through.
-pub async fn windows(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<Vec<(String, DateTime<Utc>, DateTime<Utc>)>> {
+pub async fn windows(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+) -> Result<Vec<(String, DateTime<Utc>, DateTime<Utc>)>> {
     sqlx::query_as(
         "SELECT type, counted_from, pruned_through FROM activity_window WHERE workspace_id = $1 AND source_id = $2",
     )
@@ -288,7 +315,12 @@ pub struct Span {
 }
 
 fn span_of(row: &sqlx::postgres::PgRow) -> Span {
-    Span { source_id: row.get("source_id"), kind: row.get("type"), from: row.get("first_at"), total: row.get::<i64, _>("total") as u64 }
+    Span {
+        source_id: row.get("source_id"),
+        kind: row.get("type"),
+        from: row.get("first_at"),
+        total: row.get::<i64, _>("total") as u64,
+    }
 }
 
 /// Activity types a source has brought.
@@ -301,7 +333,13 @@ pub async fn kinds(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> 
 }
 
 /// How many activities of these types happened before a time.
-pub async fn count_before(db: &mut PgConnection, workspace_id: i64, source_id: i64, kinds: &[String], before: DateTime<Utc>) -> Result<u64> {
+pub async fn count_before(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    kinds: &[String],
+    before: DateTime<Utc>,
+) -> Result<u64> {
     let count: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM activity WHERE workspace_id = $1 AND source_id = $2 AND type = ANY($3) AND occurred_at < $4",
     )
@@ -357,7 +395,12 @@ pub async fn spans_before(db: &mut PgConnection, workspace_id: i64, before: Date
 }
 
 /// Notes spans that were counted and are pruned through a time.
-pub async fn note_pruned(db: &mut PgConnection, workspace_id: i64, spans: &[Span], through: DateTime<Utc>) -> Result<()> {
+pub async fn note_pruned(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    spans: &[Span],
+    through: DateTime<Utc>,
+) -> Result<()> {
     if spans.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,6 @@ use super::Result;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 /// An agent to be written.
 #[derive(Debug, Serialize)]
@@ -28,7 +27,7 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     }
     let written = sqlx::query(
         "INSERT INTO agent (workspace_id, source_id, record_id, name, role, active, record_updated_at)
-         SELECT $1, $2, t.* FROM json_to_recordset($3) AS t(record_id text, name text, role text, active bool, record_updated_at timestamptz)
+         SELECT $1, $2, t.* FROM json_to_recordset($3::text::json) AS t(record_id text, name text, role text, active bool, record_updated_at timestamptz)
          ON CONFLICT (workspace_id, source_id, record_id) DO UPDATE SET name = excluded.name, role = excluded.role,
              active = excluded.active, record_updated_at = excluded.record_updated_at
          WHERE (agent.name, agent.role, agent.active) IS DISTINCT FROM (excluded.name, excluded.role, excluded.active)
@@ -36,14 +35,19 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .execute(db)
     .await?;
     Ok(written.rows_affected())
 }
 
 /// Which of these records are agents.
-pub async fn among(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str]) -> Result<Vec<String>> {
+pub async fn among(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    record_ids: &[&str],
+) -> Result<Vec<String>> {
     sqlx::query_scalar("SELECT record_id FROM agent WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3)")
         .bind(workspace_id)
         .bind(source_id)

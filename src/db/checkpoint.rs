@@ -6,7 +6,13 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
 /// Makes the checkpoints of a source's streams, due at once; those that exist are left as they are.
-pub async fn ensure(db: &mut PgConnection, source_id: i64, streams: &[Stream], page_size: i32, due_at: DateTime<Utc>) -> Result<()> {
+pub async fn ensure(
+    db: &mut PgConnection,
+    source_id: i64,
+    streams: &[Stream],
+    page_size: i32,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
     let names: Vec<&str> = streams.iter().map(|stream| stream.as_str()).collect();
     sqlx::query(
         "INSERT INTO checkpoint (source_id, stream, page_size, due_at) SELECT $1, s, $3, $4 FROM unnest($2::text[]) s
@@ -139,7 +145,13 @@ pub async fn set_page_size(db: &mut PgConnection, source_id: i64, stream: Stream
 }
 
 /// Starts streams over from `since`: the cursor is dropped, what follows is read again. Those that are not read stay so.
-pub async fn rewind(db: &mut PgConnection, source_id: i64, streams: &[Stream], since: Option<DateTime<Utc>>, due_at: DateTime<Utc>) -> Result<()> {
+pub async fn rewind(
+    db: &mut PgConnection,
+    source_id: i64,
+    streams: &[Stream],
+    since: Option<DateTime<Utc>>,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
     let names: Vec<&str> = streams.iter().map(|stream| stream.as_str()).collect();
     sqlx::query(
         "UPDATE checkpoint SET cursor = NULL, read_through = $3, due_at = $4
@@ -180,11 +192,13 @@ pub async fn set_due_at(db: &mut PgConnection, source_id: i64, stream: Stream, d
 /// Streams that are not read any more.
 pub async fn unschedule(db: &mut PgConnection, source_id: i64, streams: &[Stream]) -> Result<()> {
     let names: Vec<&str> = streams.iter().map(|stream| stream.as_str()).collect();
-    sqlx::query("UPDATE checkpoint SET due_at = NULL, error = NULL, remedy = NULL WHERE source_id = $1 AND stream = ANY($2)")
-        .bind(source_id)
-        .bind(names)
-        .execute(db)
-        .await?;
+    sqlx::query(
+        "UPDATE checkpoint SET due_at = NULL, error = NULL, remedy = NULL WHERE source_id = $1 AND stream = ANY($2)",
+    )
+    .bind(source_id)
+    .bind(names)
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use crate::model::consent::{Channel, ConsentAction, ConsentEvent, Evidence};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 
@@ -31,19 +30,25 @@ pub struct ConsentRow<'a> {
 }
 
 /// Adds entries.
-pub async fn insert(db: &mut PgConnection, workspace_id: i64, source_id: i64, rows: &[ConsentRow<'_>], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    rows: &[ConsentRow<'_>],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "INSERT INTO consent_event (workspace_id, source_id, person_id, subject_hmac, channel, action, evidence, actor, wording_id,
              occurred_at, recorded_at)
-         SELECT $1, $2, t.*, $4 FROM json_to_recordset($3) AS t(person_id bigint, subject_hmac bytea, channel text, action text,
+         SELECT $1, $2, t.*, $4 FROM json_to_recordset($3::text::json) AS t(person_id bigint, subject_hmac bytea, channel text, action text,
              evidence text, actor text, wording_id bigint, occurred_at timestamptz)",
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(now)
     .execute(db)
     .await?;
@@ -51,7 +56,11 @@ pub async fn insert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
 }
 
 /// The ledgers of these people.
-pub async fn load(db: &mut PgConnection, workspace_id: i64, person_ids: &[i64]) -> Result<BTreeMap<i64, Vec<ConsentEvent>>> {
+pub async fn load(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    person_ids: &[i64],
+) -> Result<BTreeMap<i64, Vec<ConsentEvent>>> {
     let mut ledgers: BTreeMap<i64, Vec<ConsentEvent>> = BTreeMap::new();
     if person_ids.is_empty() {
         return Ok(ledgers);
@@ -65,9 +74,14 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, person_ids: &[i64]) 
     .fetch_all(db)
     .await?;
     for row in &rows {
-        let parsed = (Channel::parse(row.get("channel")), ConsentAction::parse(row.get("action")), Evidence::parse(row.get("evidence")));
+        let parsed = (
+            Channel::parse(row.get("channel")),
+            ConsentAction::parse(row.get("action")),
+            Evidence::parse(row.get("evidence")),
+        );
         if let (Some(channel), Some(action), Some(evidence)) = parsed {
-            let event = ConsentEvent { id: row.get("id"), channel, action, evidence, occurred_at: row.get("occurred_at") };
+            let event =
+                ConsentEvent { id: row.get("id"), channel, action, evidence, occurred_at: row.get("occurred_at") };
             ledgers.entry(row.get("person_id")).or_default().push(event);
         }
     }
@@ -75,7 +89,12 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, person_ids: &[i64]) 
 }
 
 /// Ids of wordings, made where they are new.
-pub async fn wordings(db: &mut PgConnection, workspace_id: i64, texts: &[&str], now: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {
+pub async fn wordings(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    texts: &[&str],
+    now: DateTime<Utc>,
+) -> Result<BTreeMap<String, i64>> {
     if texts.is_empty() {
         return Ok(BTreeMap::new());
     }

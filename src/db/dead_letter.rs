@@ -30,7 +30,13 @@ pub struct DeadLetter {
 }
 
 /// Buries what was refused. The same letter again is counted; one that had been settled is opened again.
-pub async fn bury(db: &mut PgConnection, workspace_id: i64, source_id: i64, refused: &[Refused], now: DateTime<Utc>) -> Result<()> {
+pub async fn bury(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    refused: &[Refused],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if refused.is_empty() {
         return Ok(());
     }
@@ -60,7 +66,12 @@ pub async fn bury(db: &mut PgConnection, workspace_id: i64, source_id: i64, refu
 }
 
 /// Open dead letters, newest first; of one source or of all.
-pub async fn open(db: &mut PgConnection, workspace_id: i64, source_id: Option<i64>, limit: i64) -> Result<Vec<DeadLetter>> {
+pub async fn open(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: Option<i64>,
+    limit: i64,
+) -> Result<Vec<DeadLetter>> {
     sqlx::query_as(
         "SELECT id, source_id, stream, record_id, reason, NULL::bytea AS body, created_at, last_seen_at, seen FROM dead_letter
          WHERE workspace_id = $1 AND resolved_at IS NULL AND ($2::bigint IS NULL OR source_id = $2)
@@ -86,7 +97,13 @@ pub async fn get(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<Op
 }
 
 /// Settles dead letters: `applied`, `dismissed` or `superseded`. Answers how many were open.
-pub async fn resolve(db: &mut PgConnection, workspace_id: i64, ids: &[i64], resolution: &str, now: DateTime<Utc>) -> Result<u64> {
+pub async fn resolve(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    ids: &[i64],
+    resolution: &str,
+    now: DateTime<Utc>,
+) -> Result<u64> {
     let settled = sqlx::query(
         "UPDATE dead_letter SET resolved_at = $4, resolution = $3 WHERE workspace_id = $1 AND id = ANY($2) AND resolved_at IS NULL",
     )
@@ -111,11 +128,12 @@ pub async fn open_counts(db: &mut PgConnection, workspace_id: i64) -> Result<Vec
 
 /// Removes settled letters, and open ones last met before a time.
 pub async fn prune(db: &mut PgConnection, workspace_id: i64, before: DateTime<Utc>) -> Result<u64> {
-    let gone = sqlx::query("DELETE FROM dead_letter WHERE workspace_id = $1 AND coalesce(resolved_at, last_seen_at) < $2")
-        .bind(workspace_id)
-        .bind(before)
-        .execute(db)
-        .await?;
+    let gone =
+        sqlx::query("DELETE FROM dead_letter WHERE workspace_id = $1 AND coalesce(resolved_at, last_seen_at) < $2")
+            .bind(workspace_id)
+            .bind(before)
+            .execute(db)
+            .await?;
     Ok(gone.rows_affected())
 }
 

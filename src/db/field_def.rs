@@ -4,7 +4,6 @@ use super::Result;
 use crate::model::field::FieldDef;
 use serde_json::json;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
 /// Replaces the definitions of a source's entities by the given ones; those that are gone are marked inactive, and the
 /// same again writes nothing. Answers how many rows were written.
@@ -21,7 +20,7 @@ pub async fn replace(db: &mut PgConnection, workspace_id: i64, source_id: i64, d
         .collect();
     let written = sqlx::query(
         "INSERT INTO field_def (workspace_id, source_id, entity, key, type, title, remote_id, options, active)
-         SELECT DISTINCT ON (t.entity, t.key) $1, $2, t.* FROM json_to_recordset($3) AS t(entity text, key text, type text,
+         SELECT DISTINCT ON (t.entity, t.key) $1, $2, t.* FROM json_to_recordset($3::text::json) AS t(entity text, key text, type text,
              title text, remote_id text, options jsonb, active bool)
          ON CONFLICT (workspace_id, source_id, entity, key) DO UPDATE SET type = excluded.type, title = excluded.title,
              remote_id = excluded.remote_id, options = excluded.options, active = excluded.active
@@ -30,7 +29,7 @@ pub async fn replace(db: &mut PgConnection, workspace_id: i64, source_id: i64, d
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(&rows))
+    .bind(super::as_json(&rows))
     .execute(&mut *db)
     .await?;
     let gone = sqlx::query(

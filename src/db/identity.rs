@@ -3,7 +3,6 @@
 use super::Result;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 
 /// A stored identity.
@@ -67,18 +66,24 @@ pub async fn of_people(db: &mut PgConnection, workspace_id: i64, person_ids: &[i
 }
 
 /// Adds identities.
-pub async fn insert(db: &mut PgConnection, workspace_id: i64, source_id: i64, rows: &[IdentityRow<'_>], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    rows: &[IdentityRow<'_>],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "INSERT INTO identity (workspace_id, source_id, kind, value, person_id, record_id, verified, first_seen_at)
-         SELECT $1, $2, t.*, $4 FROM json_to_recordset($3) AS t(kind text, value text, person_id bigint, record_id text, verified bool)
+         SELECT $1, $2, t.*, $4 FROM json_to_recordset($3::text::json) AS t(kind text, value text, person_id bigint, record_id text, verified bool)
          ON CONFLICT (workspace_id, kind, value) DO NOTHING",
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(now)
     .execute(db)
     .await?;

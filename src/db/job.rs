@@ -6,7 +6,13 @@ use chrono::{DateTime, Duration, Utc};
 use sqlx::{PgConnection, Row};
 
 /// Asks for a job; one that is waiting already serves as well, and is brought forward.
-pub async fn enqueue(db: &mut PgConnection, kind: JobKind, source_id: i64, key: &str, due_at: DateTime<Utc>) -> Result<()> {
+pub async fn enqueue(
+    db: &mut PgConnection,
+    kind: JobKind,
+    source_id: i64,
+    key: &str,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO job (kind, source_id, key, due_at, created_at) VALUES ($1, $2, $3, $4, $4)
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting'
@@ -185,4 +191,14 @@ pub async fn is_idle(db: &mut PgConnection, now: DateTime<Utc>) -> Result<bool> 
 pub async fn forget_source(db: &mut PgConnection, source_id: i64) -> Result<()> {
     sqlx::query("DELETE FROM job WHERE source_id = $1").bind(source_id).execute(db).await?;
     Ok(())
+}
+
+/// Jobs of a source that have failed and wait for another try: key, failed tries, error.
+pub async fn failing(db: &mut PgConnection, source_id: i64) -> Result<Vec<(String, i32, String)>> {
+    sqlx::query_as(
+        "SELECT key, failures, coalesce(error, '') FROM job WHERE source_id = $1 AND kind = 'poll' AND failures > 0 ORDER BY key",
+    )
+    .bind(source_id)
+    .fetch_all(db)
+    .await
 }

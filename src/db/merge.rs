@@ -7,8 +7,16 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 /// Tables whose rows simply change hands in a merge, by their column `person_id`. A test holds this list and
 /// [`FOLDED`] against the schema: a table that is forgotten is data lost (I11).
-pub const MOVED: &[&str] =
-    &["identity", "identity_revoked", "person_source", "activity", "ticket", "consent_event", "person_alias", "person_merge"];
+pub const MOVED: &[&str] = &[
+    "identity",
+    "identity_revoked",
+    "person_source",
+    "activity",
+    "ticket",
+    "consent_event",
+    "person_alias",
+    "person_merge",
+];
 
 /// Tables of a person whose rows are added up or compared in a merge.
 pub const FOLDED: &[&str] = &["activity_rollup", "merge_candidate"];
@@ -111,7 +119,13 @@ pub async fn carry_archive(db: &mut PgConnection, workspace_id: i64, loser: i64,
 }
 
 /// Makes a former id resolve to the survivor for ever (I9).
-pub async fn add_alias(db: &mut PgConnection, workspace_id: i64, alias: i64, person: i64, now: DateTime<Utc>) -> Result<()> {
+pub async fn add_alias(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    alias: i64,
+    person: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query(
         "INSERT INTO person_alias (workspace_id, alias_id, person_id, created_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (workspace_id, alias_id) DO UPDATE SET person_id = excluded.person_id",
@@ -127,16 +141,23 @@ pub async fn add_alias(db: &mut PgConnection, workspace_id: i64, alias: i64, per
 
 /// Who an id stands for today.
 pub async fn resolve(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<i64> {
-    let alias: Option<i64> = sqlx::query_scalar("SELECT person_id FROM person_alias WHERE workspace_id = $1 AND alias_id = $2")
-        .bind(workspace_id)
-        .bind(id)
-        .fetch_optional(db)
-        .await?;
+    let alias: Option<i64> =
+        sqlx::query_scalar("SELECT person_id FROM person_alias WHERE workspace_id = $1 AND alias_id = $2")
+            .bind(workspace_id)
+            .bind(id)
+            .fetch_optional(db)
+            .await?;
     Ok(alias.unwrap_or(id))
 }
 
 /// Notes pairs that one record matched at once; a pair that is known stays as it is.
-pub async fn add_candidates(db: &mut PgConnection, workspace_id: i64, source_id: i64, pairs: &[Candidate], now: DateTime<Utc>) -> Result<()> {
+pub async fn add_candidates(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    pairs: &[Candidate],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if pairs.is_empty() {
         return Ok(());
     }
@@ -163,7 +184,8 @@ pub async fn belongings(db: &mut PgConnection, workspace_id: i64, person_id: i64
     let mut counts = Vec::new();
     for table in MOVED.iter().chain(FOLDED) {
         let sql = format!("SELECT count(*) FROM {table} WHERE workspace_id = $1 AND person_id = $2");
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).bind(workspace_id).bind(person_id).fetch_one(&mut *db).await?;
+        let count: i64 =
+            sqlx::query_scalar(AssertSqlSafe(sql)).bind(workspace_id).bind(person_id).fetch_one(&mut *db).await?;
         counts.push((table.to_string(), count));
     }
     Ok(counts)

@@ -40,3 +40,9 @@ pub fn is_conflict(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|e| e.code());
     code.is_some_and(|code| code == "40001" || code == "40P01" || code == "55P03")
 }
+
+/// Rows as one parameter, for `json_to_recordset`: a batch is one statement whatever its size, and needs no list of
+/// arrays. Postgres reads it as fast as arrays.
+fn as_json<T: serde::Serialize>(rows: &[T]) -> String {
+    serde_json::to_string(rows).expect("rows always serialise")
+}

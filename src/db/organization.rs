@@ -6,7 +6,6 @@ use crate::model::record::Problem;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection};
 
 /// What is known of a stored organization before a record is applied.
@@ -97,7 +96,7 @@ pub async fn upsert(
     sqlx::query(
         "INSERT INTO organization (workspace_id, source_id, id, record_id, name, external_id, domains, fields, record_created_at,
              record_updated_at, deleted_at, seen, unknown, problems, created_at, updated_at)
-         SELECT $1, $2, t.*, $4, $4 FROM json_to_recordset($3) AS t(id bigint, record_id text, name text, external_id text,
+         SELECT $1, $2, t.*, $4, $4 FROM json_to_recordset($3::text::json) AS t(id bigint, record_id text, name text, external_id text,
              domains text[], fields jsonb, record_created_at timestamptz, record_updated_at timestamptz, deleted_at timestamptz,
              seen bigint, unknown jsonb, problems jsonb)
          ON CONFLICT (workspace_id, source_id, record_id) DO UPDATE SET name = excluded.name, external_id = excluded.external_id,
@@ -111,7 +110,7 @@ pub async fn upsert(
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(now)
     .bind(complete)
     .execute(db)
@@ -120,7 +119,13 @@ pub async fn upsert(
 }
 
 /// Marks organizations that the source deleted without a record of it. Answers how many were not marked yet.
-pub async fn mark_deleted(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str], at: DateTime<Utc>) -> Result<u64> {
+pub async fn mark_deleted(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    record_ids: &[&str],
+    at: DateTime<Utc>,
+) -> Result<u64> {
     let marked = sqlx::query(
         "UPDATE organization SET deleted_at = $4, updated_at = $4
          WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3) AND deleted_at IS NULL",

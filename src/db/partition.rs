@@ -39,7 +39,8 @@ async fn attach(db: &mut PgConnection, table: &str, name: &str, from: NaiveDate,
         return Ok(());
     }
     let column = if table == "activity" { "occurred_at" } else { "received_on" };
-    let taken = format!("SELECT EXISTS (SELECT 1 FROM {table}_default WHERE {column} >= '{from}' AND {column} < '{to}')");
+    let taken =
+        format!("SELECT EXISTS (SELECT 1 FROM {table}_default WHERE {column} >= '{from}' AND {column} < '{to}')");
     if sqlx::query_scalar(AssertSqlSafe(taken)).fetch_one(&mut *db).await? {
         return Ok(());
     }

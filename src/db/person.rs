@@ -63,19 +63,24 @@ pub async fn reserve_ids(db: &mut PgConnection, count: usize) -> Result<Vec<i64>
 }
 
 /// Adds people.
-pub async fn insert(db: &mut PgConnection, workspace_id: i64, rows: &[PersonRow<'_>], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    rows: &[PersonRow<'_>],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
         "INSERT INTO person (workspace_id, id, first_name, last_name, email, phone, locale, time_zone, external_id, fields,
              email_consent, sms_consent, provenance, created_source_id, created_record, created_at, updated_at)
-         SELECT $1, t.*, $3, $3 FROM json_to_recordset($2) AS t(id bigint, first_name text, last_name text, email text,
+         SELECT $1, t.*, $3, $3 FROM json_to_recordset($2::text::json) AS t(id bigint, first_name text, last_name text, email text,
              phone text, locale text, time_zone text, external_id text, fields jsonb, email_consent text, sms_consent text,
              provenance jsonb, created_source_id bigint, created_record text)",
     )
     .bind(workspace_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(now)
     .execute(db)
     .await?;
@@ -83,7 +88,12 @@ pub async fn insert(db: &mut PgConnection, workspace_id: i64, rows: &[PersonRow<
 }
 
 /// Replaces people who changed.
-pub async fn update(db: &mut PgConnection, workspace_id: i64, rows: &[PersonRow<'_>], now: DateTime<Utc>) -> Result<()> {
+pub async fn update(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    rows: &[PersonRow<'_>],
+    now: DateTime<Utc>,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -91,12 +101,12 @@ pub async fn update(db: &mut PgConnection, workspace_id: i64, rows: &[PersonRow<
         "UPDATE person p SET first_name = t.first_name, last_name = t.last_name, email = t.email, phone = t.phone,
              locale = t.locale, time_zone = t.time_zone, external_id = t.external_id, fields = t.fields,
              email_consent = t.email_consent, sms_consent = t.sms_consent, provenance = t.provenance, updated_at = $3
-         FROM json_to_recordset($2) AS t(id bigint, first_name text, last_name text, email text, phone text, locale text,
+         FROM json_to_recordset($2::text::json) AS t(id bigint, first_name text, last_name text, email text, phone text, locale text,
              time_zone text, external_id text, fields jsonb, email_consent text, sms_consent text, provenance jsonb)
          WHERE p.workspace_id = $1 AND p.id = t.id",
     )
     .bind(workspace_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(now)
     .execute(db)
     .await?;
@@ -219,7 +229,13 @@ pub async fn show(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<O
 }
 
 /// People whose id, name, address, phone or external id holds the text; archived ones only when asked for.
-pub async fn find(db: &mut PgConnection, workspace_id: i64, text: &str, archived: bool, limit: i64) -> Result<Vec<Value>> {
+pub async fn find(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    text: &str,
+    archived: bool,
+    limit: i64,
+) -> Result<Vec<Value>> {
     sqlx::query_scalar(
         "SELECT jsonb_build_object('id', id, 'first_name', first_name, 'last_name', last_name, 'email', email, 'phone', phone,
                     'external_id', external_id, 'archived_at', archived_at)

@@ -6,7 +6,6 @@ use crate::model::record::Problem;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
 /// A link to be written.
@@ -43,7 +42,12 @@ impl<'a> LinkRow<'a> {
 }
 
 /// Links of these records.
-pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str]) -> Result<Vec<PersonLink>> {
+pub async fn load(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    record_ids: &[&str],
+) -> Result<Vec<PersonLink>> {
     if record_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -76,7 +80,7 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     sqlx::query(
         "INSERT INTO person_source (workspace_id, source_id, record_id, person_id, organization_record_id, name, status,
              record_created_at, record_updated_at, seen, unknown, problems)
-         SELECT $1, $2, t.* FROM json_to_recordset($3) AS t(record_id text, person_id bigint, organization_record_id text,
+         SELECT $1, $2, t.* FROM json_to_recordset($3::text::json) AS t(record_id text, person_id bigint, organization_record_id text,
              name text, status text, record_created_at timestamptz, record_updated_at timestamptz, seen bigint,
              unknown jsonb, problems jsonb)
          ON CONFLICT (workspace_id, source_id, record_id) DO UPDATE SET person_id = excluded.person_id,
@@ -87,7 +91,7 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .execute(db)
     .await?;
     Ok(())
@@ -106,7 +110,13 @@ pub async fn still_active(db: &mut PgConnection, workspace_id: i64, person_ids: 
 }
 
 /// Sets the status of records.
-pub async fn set_status(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str], status: &str) -> Result<()> {
+pub async fn set_status(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    record_ids: &[&str],
+    status: &str,
+) -> Result<()> {
     sqlx::query(
         "UPDATE person_source SET status = $4 WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3) AND status <> $4",
     )
@@ -120,7 +130,11 @@ pub async fn set_status(db: &mut PgConnection, workspace_id: i64, source_id: i64
 }
 
 /// Records of these people: source, record, person.
-pub async fn of_people(db: &mut PgConnection, workspace_id: i64, person_ids: &[i64]) -> Result<Vec<(i64, String, i64)>> {
+pub async fn of_people(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    person_ids: &[i64],
+) -> Result<Vec<(i64, String, i64)>> {
     sqlx::query_as(
         "SELECT source_id, record_id, person_id FROM person_source WHERE workspace_id = $1 AND person_id = ANY($2)
          ORDER BY source_id, record_id",

@@ -58,7 +58,9 @@ pub enum Unfit {
     #[error("the database is PostgreSQL {0}; 15 or newer is needed")]
     TooOld(i32),
     /// A newer deskbridge has migrated it.
-    #[error("the database was migrated by a newer deskbridge (migration {0} is not known here): run that version, or newer")]
+    #[error(
+        "the database was migrated by a newer deskbridge (migration {0} is not known here): run that version, or newer"
+    )]
     MigratedByNewer(i64),
     /// Migrations are missing.
     #[error("the database lacks {0} migration(s): run `deskbridge migrate`")]
@@ -128,5 +130,7 @@ pub async fn migrate(pool: &PgPool) -> std::result::Result<(), Unfit> {
 
 /// True when the database can be written to.
 pub async fn is_writable(pool: &PgPool) -> Result<bool> {
-    sqlx::query_scalar("SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'").fetch_one(pool).await
+    sqlx::query_scalar("SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'")
+        .fetch_one(pool)
+        .await
 }

@@ -104,7 +104,13 @@ pub async fn has_pending(db: &mut PgConnection, workspace_id: i64, source_id: i6
 }
 
 /// Makes stored webhooks pending again, from `since` on. Answers how many.
-pub async fn replay(db: &mut PgConnection, workspace_id: i64, source_id: i64, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<u64> {
+pub async fn replay(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<u64> {
     let again = sqlx::query(
         "INSERT INTO raw_event_pending (workspace_id, source_id, seq, received_on, event_id, received_at)
          SELECT workspace_id, source_id, seq, received_on, event_id, received_at FROM raw_event
@@ -135,10 +141,12 @@ pub async fn counts(db: &mut PgConnection, workspace_id: i64, source_id: i64) ->
 
 /// When the oldest pending webhook of each source was received, for the metrics.
 pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<(i64, DateTime<Utc>)>> {
-    sqlx::query_as("SELECT source_id, min(received_at) FROM raw_event_pending WHERE workspace_id = $1 GROUP BY source_id")
-        .bind(workspace_id)
-        .fetch_all(db)
-        .await
+    sqlx::query_as(
+        "SELECT source_id, min(received_at) FROM raw_event_pending WHERE workspace_id = $1 GROUP BY source_id",
+    )
+    .bind(workspace_id)
+    .fetch_all(db)
+    .await
 }
 
 /// Empties the stored bytes that mention one of the subjects: part of an erasure (C7).
@@ -158,11 +166,19 @@ pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, sub
 
 /// True when nothing of a day is still pending.
 pub async fn is_settled(db: &mut PgConnection, day: NaiveDate) -> Result<bool> {
-    sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM raw_event_pending WHERE received_on = $1)").bind(day).fetch_one(db).await
+    sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM raw_event_pending WHERE received_on = $1)")
+        .bind(day)
+        .fetch_one(db)
+        .await
 }
 
 /// Empties the stored bytes about the tickets of these people: part of an erasure (C7).
-pub async fn erase_tickets_of(db: &mut PgConnection, workspace_id: i64, source_id: i64, person_ids: &[i64]) -> Result<u64> {
+pub async fn erase_tickets_of(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    person_ids: &[i64],
+) -> Result<u64> {
     let tickets: Vec<i64> =
         sqlx::query_scalar("SELECT id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)")
             .bind(workspace_id)

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Row};
 
-const COLUMNS: &str = "id, workspace_id, name, kind, title, base_url, state, paused_at, settings, credentials, webhook_id,
+const COLUMNS: &str =
+    "id, workspace_id, name, kind, title, base_url, state, paused_at, settings, credentials, webhook_id,
     webhook_secret, webhook_secret_previous, error, remedy, failing_since, connected_at, created_at";
 
 /// Adds a source, in state `connecting`. Answers its number.
@@ -91,7 +92,12 @@ pub async fn set_state(db: &mut PgConnection, source: &Source, next: SourceState
 }
 
 /// Sets or lifts a pause.
-pub async fn set_paused(db: &mut PgConnection, id: i64, paused_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
+pub async fn set_paused(
+    db: &mut PgConnection,
+    id: i64,
+    paused_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query("UPDATE source SET paused_at = $2, updated_at = $3 WHERE id = $1")
         .bind(id)
         .bind(paused_at)
@@ -102,7 +108,13 @@ pub async fn set_paused(db: &mut PgConnection, id: i64, paused_at: Option<DateTi
 }
 
 /// Sets title and options.
-pub async fn set_settings(db: &mut PgConnection, id: i64, title: &str, settings: &SourceSettings, now: DateTime<Utc>) -> Result<()> {
+pub async fn set_settings(
+    db: &mut PgConnection,
+    id: i64,
+    title: &str,
+    settings: &SourceSettings,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query("UPDATE source SET title = $2, settings = $3, updated_at = $4 WHERE id = $1")
         .bind(id)
         .bind(title)
@@ -114,7 +126,13 @@ pub async fn set_settings(db: &mut PgConnection, id: i64, title: &str, settings:
 }
 
 /// Sets address and sealed credentials.
-pub async fn set_credentials(db: &mut PgConnection, id: i64, base_url: &str, sealed: &[u8], now: DateTime<Utc>) -> Result<()> {
+pub async fn set_credentials(
+    db: &mut PgConnection,
+    id: i64,
+    base_url: &str,
+    sealed: &[u8],
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query("UPDATE source SET base_url = $2, credentials = $3, updated_at = $4 WHERE id = $1")
         .bind(id)
         .bind(base_url)
@@ -126,7 +144,14 @@ pub async fn set_credentials(db: &mut PgConnection, id: i64, base_url: &str, sea
 }
 
 /// Sets our webhook and its sealed secret; a different former secret stays valid beside it.
-pub async fn set_webhook(db: &mut PgConnection, id: i64, webhook_id: &str, sealed: &[u8], former: Option<&[u8]>, now: DateTime<Utc>) -> Result<()> {
+pub async fn set_webhook(
+    db: &mut PgConnection,
+    id: i64,
+    webhook_id: &str,
+    sealed: &[u8],
+    former: Option<&[u8]>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query(
         "UPDATE source SET webhook_id = $2, webhook_secret = $3, webhook_secret_previous = coalesce($4, webhook_secret_previous),
              webhook_secret_rotated_at = CASE WHEN $4::bytea IS NULL THEN webhook_secret_rotated_at ELSE $5 END, updated_at = $5
@@ -156,7 +181,11 @@ pub async fn clear_webhook(db: &mut PgConnection, id: i64, now: DateTime<Utc>) -
 
 /// Forgets credentials and address: the connection is deleted, its people and activities stay (R20).
 pub async fn clear_connection(db: &mut PgConnection, id: i64, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query("UPDATE source SET credentials = NULL, updated_at = $2 WHERE id = $1").bind(id).bind(now).execute(db).await?;
+    sqlx::query("UPDATE source SET credentials = NULL, updated_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -115,7 +115,10 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, ids:
     let known = |row: &sqlx::postgres::PgRow| Known {
         id: row.get("id"),
         requester: row.get("requester_record_id"),
-        history: row.get::<Option<Json<Vec<FormerRequester>>>, _>("requester_history").map(|json| json.0).unwrap_or_default(),
+        history: row
+            .get::<Option<Json<Vec<FormerRequester>>>, _>("requester_history")
+            .map(|json| json.0)
+            .unwrap_or_default(),
         created_at: row.get("created_at"),
         version_at: row.get("version_at"),
         seen: row.get("seen"),
@@ -126,7 +129,13 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, ids:
 }
 
 /// Adds or replaces tickets. `complete` is false for what a webhook alone says: custom fields then stay.
-pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, rows: &[TicketRow<'_>], complete: bool) -> Result<()> {
+pub async fn upsert(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    rows: &[TicketRow<'_>],
+    complete: bool,
+) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -134,7 +143,7 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
         "INSERT INTO ticket (workspace_id, source_id, id, person_id, requester_record_id, submitter_record_id, assignee_record_id,
              organization_record_id, subject, status, priority, type, channel, group_id, brand_id, form_id, custom_status_id,
              external_id, tags, fields, is_public, created_at, updated_at, version_at, deleted_at, scrubbed, seen, unknown, problems)
-         SELECT $1, $2, t.* FROM json_to_recordset($3) AS t(id bigint, person_id bigint, requester_record_id text,
+         SELECT $1, $2, t.* FROM json_to_recordset($3::text::json) AS t(id bigint, person_id bigint, requester_record_id text,
              submitter_record_id text, assignee_record_id text, organization_record_id text, subject text, status text,
              priority text, type text, channel text, group_id text, brand_id text, form_id text, custom_status_id text,
              external_id text, tags text[], fields jsonb, is_public bool, created_at timestamptz, updated_at timestamptz,
@@ -155,7 +164,7 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(Json(rows))
+    .bind(super::as_json(rows))
     .bind(complete)
     .execute(db)
     .await?;
@@ -163,7 +172,13 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
 }
 
 /// Sets the requesters' people on tickets that came before them.
-pub async fn attach(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str], person_ids: &[i64]) -> Result<()> {
+pub async fn attach(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    record_ids: &[&str],
+    person_ids: &[i64],
+) -> Result<()> {
     sqlx::query(
         "UPDATE ticket t SET person_id = n.person_id FROM unnest($3::text[], $4::bigint[]) AS n(record_id, person_id)
          WHERE t.workspace_id = $1 AND t.source_id = $2 AND t.requester_record_id = n.record_id AND t.person_id IS NULL",
@@ -178,7 +193,12 @@ pub async fn attach(db: &mut PgConnection, workspace_id: i64, source_id: i64, re
 }
 
 /// Sets tickets' former requesters.
-pub async fn set_history(db: &mut PgConnection, workspace_id: i64, source_id: i64, histories: &[(i64, Vec<FormerRequester>)]) -> Result<()> {
+pub async fn set_history(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    histories: &[(i64, Vec<FormerRequester>)],
+) -> Result<()> {
     let ids: Vec<i64> = histories.iter().map(|(id, _)| *id).collect();
     let texts: Vec<Json<&Vec<FormerRequester>>> = histories.iter().map(|(_, history)| Json(history)).collect();
     sqlx::query(

@@ -22,7 +22,13 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, digests: &[Vec<u8>])
 }
 
 /// Sets tombstones.
-pub async fn set(db: &mut PgConnection, workspace_id: i64, stones: &[(&str, Vec<u8>)], reason: &str, now: DateTime<Utc>) -> Result<()> {
+pub async fn set(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    stones: &[(&str, Vec<u8>)],
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let kinds: Vec<&str> = stones.iter().map(|(kind, _)| *kind).collect();
     let digests: Vec<&[u8]> = stones.iter().map(|(_, digest)| digest.as_slice()).collect();
     sqlx::query(
@@ -50,7 +56,11 @@ pub async fn lift(db: &mut PgConnection, workspace_id: i64, digests: &[Vec<u8>])
 }
 
 /// Which of these addresses are suppressed: channel and digest.
-pub async fn suppressed(db: &mut PgConnection, workspace_id: i64, digests: &[Vec<u8>]) -> Result<Vec<(String, Vec<u8>)>> {
+pub async fn suppressed(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    digests: &[Vec<u8>],
+) -> Result<Vec<(String, Vec<u8>)>> {
     sqlx::query_as("SELECT channel, subject_hmac FROM suppression WHERE workspace_id = $1 AND subject_hmac = ANY($2)")
         .bind(workspace_id)
         .bind(digests)
@@ -59,7 +69,13 @@ pub async fn suppressed(db: &mut PgConnection, workspace_id: i64, digests: &[Vec
 }
 
 /// Suppresses addresses; survives the person (C6).
-pub async fn suppress(db: &mut PgConnection, workspace_id: i64, addresses: &[(&str, Vec<u8>)], reason: &str, now: DateTime<Utc>) -> Result<()> {
+pub async fn suppress(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    addresses: &[(&str, Vec<u8>)],
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let channels: Vec<&str> = addresses.iter().map(|(channel, _)| *channel).collect();
     let digests: Vec<&[u8]> = addresses.iter().map(|(_, digest)| digest.as_slice()).collect();
     sqlx::query(

@@ -76,7 +76,12 @@ impl Recipients {
     async fn read(&self) -> db::Result<()> {
         let _one_at_a_time = self.reading.lock().await;
         let now = self.clock.now();
-        let fresh = self.known.read().unwrap_or_else(PoisonError::into_inner).read_at.is_some_and(|at| (now - at).abs() < TRUSTED_FOR);
+        let fresh = self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .read_at
+            .is_some_and(|at| (now - at).abs() < TRUSTED_FOR);
         if fresh {
             return Ok(());
         }
@@ -84,18 +89,27 @@ impl Recipients {
         let sources = db::source::all(&mut db).await?;
         let mut by_name = HashMap::new();
         for source in sources.iter().filter(|source| source.state.is_live() && source.kind == "zendesk") {
-            let sealed = [("webhook_secret", &source.webhook_secret), ("webhook_secret_previous", &source.webhook_secret_previous)];
+            let sealed = [
+                ("webhook_secret", &source.webhook_secret),
+                ("webhook_secret_previous", &source.webhook_secret_previous),
+            ];
             let mut secrets = Vec::new();
             for (column, sealed) in sealed {
                 let Some(sealed) = sealed else { continue };
                 // Both are bound to the same column: a rotation moves the sealed bytes from one to the other.
                 match self.sealer.open_text(sealed, &source.sealed_as("webhook_secret")) {
                     Ok(secret) => secrets.push(secret),
-                    Err(error) => tracing::error!(source = source.name, column, error = %error, "a signing secret cannot be opened"),
+                    Err(error) => {
+                        tracing::error!(source = source.name, column, error = %error, "a signing secret cannot be opened")
+                    }
                 }
             }
-            let recipient =
-                Recipient { workspace_id: source.workspace_id, source_id: source.id, name: source.name.clone(), secrets };
+            let recipient = Recipient {
+                workspace_id: source.workspace_id,
+                source_id: source.id,
+                name: source.name.clone(),
+                secrets,
+            };
             by_name.insert(source.name.clone(), Arc::new(recipient));
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -76,13 +76,19 @@ impl IntoResponse for Outcome {
             Outcome::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large\n").into_response(),
             Outcome::Unreadable => (StatusCode::BAD_REQUEST, "the body broke off\n").into_response(),
             Outcome::NotStored => {
-                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "not stored, send again\n").into_response()
+                (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "not stored, send again\n")
+                    .into_response()
             }
         }
     }
 }
 
-async fn outcome(state: &WebhookState, source: &str, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Outcome {
+async fn outcome(
+    state: &WebhookState,
+    source: &str,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Outcome {
     let body = match body {
         Ok(body) => body,
         Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Outcome::TooLarge,

@@ -170,7 +170,9 @@ impl Batch {
         take(&mut left, &mut self.fields, &mut first.fields);
         take(&mut left, &mut self.merges, &mut first.merges);
         take(&mut left, &mut self.tickets, &mut first.tickets);
-        while left > 0 && let Some((ticket, former)) = self.requesters.pop_first() {
+        while left > 0
+            && let Some((ticket, former)) = self.requesters.pop_first()
+        {
             first.requesters.insert(ticket, former);
             left -= 1;
         }
@@ -184,13 +186,20 @@ impl Batch {
     /// What is left of a batch that cannot be applied, as dead letters. Their records are read again when they are retried.
     pub fn refuse(self, reason: &str) -> Vec<Refused> {
         fn letter<T: Serialize>(stream: &'static str, record_id: String, record: &T, reason: &str) -> Refused {
-            Refused { stream, record_id, reason: reason.to_string(), body: serde_json::to_vec(record).unwrap_or_default() }
+            Refused {
+                stream,
+                record_id,
+                reason: reason.to_string(),
+                body: serde_json::to_vec(record).unwrap_or_default(),
+            }
         }
         let people = self.people.iter().map(|record| letter("users", record.record_id.clone(), record, reason));
-        let organizations = self.organizations.iter().map(|record| letter("organizations", record.record_id.clone(), record, reason));
+        let organizations =
+            self.organizations.iter().map(|record| letter("organizations", record.record_id.clone(), record, reason));
         let tickets = self.tickets.iter().map(|record| letter("tickets", record.id.to_string(), record, reason));
         let of_ticket = self.activities.iter().filter_map(|draft| draft.ticket_id);
-        let of_ticket = of_ticket.chain(self.ratings.iter().map(|rating| rating.ticket_id)).chain(self.requesters.keys().copied());
+        let of_ticket =
+            of_ticket.chain(self.ratings.iter().map(|rating| rating.ticket_id)).chain(self.requesters.keys().copied());
         let of_ticket = of_ticket.map(|ticket| letter("ticket_events", ticket.to_string(), &ticket, reason));
         people.chain(organizations).chain(tickets).chain(of_ticket).chain(self.refused.clone()).collect()
     }

@@ -12,7 +12,11 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 /// Begins the transaction of a batch: the job's fence first, so that a daemon that was frozen past its lease writes
 /// nothing, then the workspace's lock.
-pub async fn begin(ctx: &Context, source: &Source, lease: Option<&Lease>) -> Result<Transaction<'static, Postgres>, FlowError> {
+pub async fn begin(
+    ctx: &Context,
+    source: &Source,
+    lease: Option<&Lease>,
+) -> Result<Transaction<'static, Postgres>, FlowError> {
     let mut tx = ctx.pool.begin().await?;
     if let Some(lease) = lease {
         let until = ctx.clock.now() + Duration::seconds(ctx.settings.worker.lease_secs as i64);
@@ -46,8 +50,10 @@ pub async fn apply_all(db: &mut PgConnection, env: &Env<'_>, batch: Batch) -> db
                 match batch.halve() {
                     Ok((first, second)) => queue.extend([second, first]),
                     Err(alone) => {
-                        let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
-                        let refused = alone.refuse(&format!("the database refuses it (SQLSTATE {})", code.unwrap_or_default()));
+                        let code =
+                            error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+                        let refused =
+                            alone.refuse(&format!("the database refuses it (SQLSTATE {})", code.unwrap_or_default()));
                         db::dead_letter::bury(db, env.source.workspace_id, env.source.id, &refused, env.now).await?;
                         counts.dead_letters += refused.len() as u64;
                     }

@@ -57,7 +57,9 @@ impl FlowError {
         match self {
             FlowError::Zendesk(error) => error.kind.remedy(),
             FlowError::Database(_) => "Nothing: work goes on when Postgres does. If this lasts, look at its log.",
-            FlowError::Sealed(_) => "Start with the secret key the credentials were sealed with, or reconnect the source.",
+            FlowError::Sealed(_) => {
+                "Start with the secret key the credentials were sealed with, or reconnect the source."
+            }
             FlowError::LeaseLost => "Nothing: the other daemon goes on.",
             FlowError::State(_) => "See deskbridge source show.",
         }
@@ -73,14 +75,25 @@ impl Context {
     /// The client of a source: the same one as long as its credentials and limits stay the same, so that its limiter
     /// sees every request.
     pub fn client(&self, source: &Source) -> Result<Arc<Client>, FlowError> {
-        let print = digest(&(&source.base_url, &source.credentials, source.settings.requests_per_minute, source.settings.incremental_per_minute), 0);
+        let print = digest(
+            &(
+                &source.base_url,
+                &source.credentials,
+                source.settings.requests_per_minute,
+                source.settings.incremental_per_minute,
+            ),
+            0,
+        );
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, client)) = clients.get(&source.id)
             && *known == print
         {
             return Ok(client.clone());
         }
-        let base_url = source.base_url.as_deref().ok_or_else(|| FlowError::State(format!("source {} has no address", source.name)))?;
+        let base_url = source
+            .base_url
+            .as_deref()
+            .ok_or_else(|| FlowError::State(format!("source {} has no address", source.name)))?;
         let credentials = self.credentials(source)?;
         let client = Arc::new(self.connect(&source.name, base_url, credentials, source)?);
         clients.insert(source.id, (print, client.clone()));
@@ -88,7 +101,13 @@ impl Context {
     }
 
     /// A client for credentials that may not be stored yet.
-    pub fn connect(&self, name: &str, base_url: &str, credentials: Credentials, source: &Source) -> Result<Client, FlowError> {
+    pub fn connect(
+        &self,
+        name: &str,
+        base_url: &str,
+        credentials: Credentials,
+        source: &Source,
+    ) -> Result<Client, FlowError> {
         let zendesk = &self.settings.zendesk;
         let per_minute = source.settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute);
         let options = ClientOptions {
@@ -109,9 +128,13 @@ impl Context {
 
     /// The credentials of a source, opened.
     pub fn credentials(&self, source: &Source) -> Result<Credentials, FlowError> {
-        let sealed = source.credentials.as_deref().ok_or_else(|| FlowError::State(format!("source {} has no credentials", source.name)))?;
+        let sealed = source
+            .credentials
+            .as_deref()
+            .ok_or_else(|| FlowError::State(format!("source {} has no credentials", source.name)))?;
         let text = self.sealer.open_text(sealed, &source.sealed_as("credentials"))?;
-        serde_json::from_str(text.expose()).map_err(|_| FlowError::State(format!("the credentials of source {} are not readable", source.name)))
+        serde_json::from_str(text.expose())
+            .map_err(|_| FlowError::State(format!("the credentials of source {} are not readable", source.name)))
     }
 
     /// What decoding a source's records needs to know.

@@ -69,9 +69,19 @@ async fn apply(ctx: &Context, source: &Source, lease: &Lease, pending: &[Pending
 }
 
 fn report(source: &Source, pending: &[Pending], counts: &Counts, now: DateTime<Utc>) {
-    metrics::counter!("deskbridge_events_applied_total", "source" => source.name.clone()).increment(pending.len() as u64);
+    metrics::counter!("deskbridge_events_applied_total", "source" => source.name.clone())
+        .increment(pending.len() as u64);
     let lag = pending.iter().map(|event| (now - event.received_at).num_milliseconds()).max().unwrap_or(0);
-    tracing::info!(source = source.name, events = pending.len(), people = counts.people_created + counts.people_updated, tickets = counts.tickets, activities = counts.activities, dead_letters = counts.dead_letters, lag_ms = lag, "webhooks applied");
+    tracing::info!(
+        source = source.name,
+        events = pending.len(),
+        people = counts.people_created + counts.people_updated,
+        tickets = counts.tickets,
+        activities = counts.activities,
+        dead_letters = counts.dead_letters,
+        lag_ms = lag,
+        "webhooks applied"
+    );
 }
 
 /// Decodes webhooks and reads again what they do not carry. Answers the batch and the streams that have news.
@@ -124,7 +134,12 @@ async fn read_again(ctx: &Context, source: &Source, events: &[WebhookEvent]) -> 
 
 /// Reads what can be read now. Neither a spent budget nor a failing Zendesk holds webhooks up: they say something
 /// themselves, and the next poll brings the rest.
-async fn fetch_if_possible(ctx: &Context, source: &Source, wanted: &Wanted, batch: &mut Batch) -> Result<(), FlowError> {
+async fn fetch_if_possible(
+    ctx: &Context,
+    source: &Source,
+    wanted: &Wanted,
+    batch: &mut Batch,
+) -> Result<(), FlowError> {
     if wanted.is_empty() {
         return Ok(());
     }
@@ -149,11 +164,18 @@ async fn fetch_if_possible(ctx: &Context, source: &Source, wanted: &Wanted, batc
 
 /// Adds what webhooks say themselves. A hint about a record that was read again says nothing more.
 fn add_hints(batch: &mut Batch, said: Batch) {
-    let read: BTreeSet<String> = batch.people.iter().filter(|person| person.complete).map(|person| person.record_id.clone()).collect();
-    batch.people.extend(said.people.into_iter().filter(|person| !read.contains(&person.record_id)));
     let read: BTreeSet<String> =
-        batch.organizations.iter().filter(|organization| organization.complete).map(|organization| organization.record_id.clone()).collect();
-    batch.organizations.extend(said.organizations.into_iter().filter(|organization| !read.contains(&organization.record_id)));
+        batch.people.iter().filter(|person| person.complete).map(|person| person.record_id.clone()).collect();
+    batch.people.extend(said.people.into_iter().filter(|person| !read.contains(&person.record_id)));
+    let read: BTreeSet<String> = batch
+        .organizations
+        .iter()
+        .filter(|organization| organization.complete)
+        .map(|organization| organization.record_id.clone())
+        .collect();
+    batch
+        .organizations
+        .extend(said.organizations.into_iter().filter(|organization| !read.contains(&organization.record_id)));
     let read: BTreeSet<i64> = batch.tickets.iter().filter(|ticket| ticket.complete).map(|ticket| ticket.id).collect();
     batch.tickets.extend(said.tickets.into_iter().filter(|ticket| !read.contains(&ticket.id)));
     batch.activities.extend(said.activities);
@@ -190,7 +212,11 @@ async fn complete(ctx: &Context, source: &Source, batch: &mut Batch) -> Result<(
 }
 
 /// Applies single bodies outside a job: the retry of a dead letter. Answers what is still refused.
-pub async fn apply_bodies(ctx: &Context, source: &Source, bodies: &[Vec<u8>]) -> Result<(Counts, Vec<Refused>), FlowError> {
+pub async fn apply_bodies(
+    ctx: &Context,
+    source: &Source,
+    bodies: &[Vec<u8>],
+) -> Result<(Counts, Vec<Refused>), FlowError> {
     let (mut batch, _) = prepare(ctx, source, bodies.iter().map(Vec::as_slice)).await?;
     let refused = std::mem::take(&mut batch.refused);
     let mut tx = commit::begin(ctx, source, None).await?;

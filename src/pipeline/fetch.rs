@@ -42,7 +42,14 @@ pub enum Patience {
 
 /// Reads records again into a batch. Without patience, the first request that cannot be afforded ends the reading, and
 /// what was read until then is kept.
-pub async fn fetch(ctx: &Context, client: &Client, source: &Source, wanted: &Wanted, patience: Patience, batch: &mut Batch) -> Result<(), ApiError> {
+pub async fn fetch(
+    ctx: &Context,
+    client: &Client,
+    source: &Source,
+    wanted: &Wanted,
+    patience: Patience,
+    batch: &mut Batch,
+) -> Result<(), ApiError> {
     let lists = [("users", &wanted.users), ("organizations", &wanted.organizations), ("tickets", &wanted.tickets)];
     for (wrapper, ids) in lists {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -72,7 +79,9 @@ fn read(ctx: &Context, source: &Source, wrapper: &'static str, body: &[u8], batc
     for raw in &page.records {
         let refused = match wrapper {
             "users" => decode::user(raw, &decode).map(|user| batch.people.push(user)),
-            "organizations" => decode::organization(raw, &decode).map(|organization| batch.organizations.push(organization)),
+            "organizations" => {
+                decode::organization(raw, &decode).map(|organization| batch.organizations.push(organization))
+            }
             _ => decode::ticket(raw, &decode).map(|ticket| batch.tickets.push(ticket)),
         };
         if let Err(refused) = refused {
@@ -86,7 +95,11 @@ fn read(ctx: &Context, source: &Source, wrapper: &'static str, body: &[u8], batc
 pub async fn missing(ctx: &Context, source: &Source, batch: &Batch) -> Result<Wanted, FlowError> {
     let mut db = ctx.pool.acquire().await?;
     let known_here: BTreeSet<i64> = batch.tickets.iter().map(|ticket| ticket.id).collect();
-    let tickets = batch.activities.iter().filter_map(|draft| draft.ticket_id).chain(batch.ratings.iter().map(|rating| rating.ticket_id));
+    let tickets = batch
+        .activities
+        .iter()
+        .filter_map(|draft| draft.ticket_id)
+        .chain(batch.ratings.iter().map(|rating| rating.ticket_id));
     let tickets: BTreeSet<i64> = tickets.filter(|id| !known_here.contains(id)).collect();
     let mut wanted = Wanted::default();
     if !tickets.is_empty() {
@@ -99,16 +112,22 @@ pub async fn missing(ctx: &Context, source: &Source, batch: &Batch) -> Result<Wa
     Ok(wanted)
 }
 
-async fn missing_users(db: &mut sqlx::PgConnection, source: &Source, batch: &Batch) -> Result<BTreeSet<String>, FlowError> {
+async fn missing_users(
+    db: &mut sqlx::PgConnection,
+    source: &Source,
+    batch: &Batch,
+) -> Result<BTreeSet<String>, FlowError> {
     let here: BTreeSet<&str> = batch.people.iter().map(|person| person.record_id.as_str()).collect();
-    let referred: BTreeSet<&str> = batch.person_records().filter(|record| !here.contains(record) && is_user_id(record)).collect();
+    let referred: BTreeSet<&str> =
+        batch.person_records().filter(|record| !here.contains(record) && is_user_id(record)).collect();
     if referred.is_empty() {
         return Ok(BTreeSet::new());
     }
     let ids: Vec<&str> = referred.iter().copied().collect();
     let links = db::person_source::load(db, source.workspace_id, source.id, &ids).await?;
     let agents = db::agent::among(db, source.workspace_id, source.id, &ids).await?;
-    let known: BTreeSet<&str> = links.iter().map(|link| link.record_id.as_str()).chain(agents.iter().map(String::as_str)).collect();
+    let known: BTreeSet<&str> =
+        links.iter().map(|link| link.record_id.as_str()).chain(agents.iter().map(String::as_str)).collect();
     Ok(referred.difference(&known).map(|id| id.to_string()).collect())
 }
 

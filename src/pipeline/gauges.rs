@@ -19,7 +19,8 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
     let workspaces: BTreeSet<i64> = sources.iter().map(|source| source.workspace_id).collect();
     for workspace in workspaces {
         for (source, received_at) in db::raw_event::oldest_pending(&mut db, workspace).await? {
-            metrics::gauge!(OLDEST_UNAPPLIED_EVENT_AGE, "source" => name(source)).set((now - received_at).as_seconds_f64());
+            metrics::gauge!(OLDEST_UNAPPLIED_EVENT_AGE, "source" => name(source))
+                .set((now - received_at).as_seconds_f64());
         }
         for (source, count) in db::dead_letter::open_counts(&mut db, workspace).await? {
             metrics::gauge!(DEAD_LETTERS, "source" => name(source)).set(count as f64);
@@ -36,7 +37,8 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
     }
     for (source, general, incremental) in ctx.budgets() {
         metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "requests").set(general as f64);
-        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "incremental").set(incremental as f64);
+        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "incremental")
+            .set(incremental as f64);
     }
     Ok(())
 }

@@ -39,7 +39,9 @@ pub enum LifecycleError {
         name: String,
     },
     /// We do not know our own address.
-    #[error("Zendesk must know where to send webhooks: set public.base_url (DESKBRIDGE__PUBLIC__BASE_URL) to the address under which it reaches this daemon, or connect with --manual-webhook")]
+    #[error(
+        "Zendesk must know where to send webhooks: set public.base_url (DESKBRIDGE__PUBLIC__BASE_URL) to the address under which it reaches this daemon, or connect with --manual-webhook"
+    )]
     NoPublicUrl,
     /// The state does not allow it.
     #[error("source {name} is {state}: {wanted} is not possible from there{hint}")]
@@ -121,9 +123,26 @@ pub async fn connect(ctx: &Context, request: Connect<'_>) -> Result<Connection, 
         }
     }
     let source = match db::source::by_name(&mut db, request.workspace, &name).await? {
-        Some(source) => source,
+        // A deleted source's records are still here: under its name only the same account may come back.
+        Some(source) if source.state == SourceState::Deleted && source.base_url.as_ref() != Some(&base_url) => {
+            return Err(LifecycleError::Taken(name));
+        }
+        Some(mut source) => {
+            db::source::set_settings(&mut db, source.id, &source.title, &request.settings, now).await?;
+            source.settings = request.settings;
+            source
+        }
         None => {
-            let id = db::source::insert(&mut db, request.workspace, &name, "zendesk", Some(&base_url), &request.settings, now).await?;
+            let id = db::source::insert(
+                &mut db,
+                request.workspace,
+                &name,
+                "zendesk",
+                Some(&base_url),
+                &request.settings,
+                now,
+            )
+            .await?;
             db::source::get(&mut db, id).await?.ok_or_else(|| LifecycleError::Unknown(name.clone()))?
         }
     };
@@ -139,7 +158,10 @@ pub async fn reconnect(
     credentials: Option<Credentials>,
     manual_webhook: Option<Option<String>>,
 ) -> Result<Connection, LifecycleError> {
-    if !matches!(source.state, SourceState::Disconnected | SourceState::Syncing | SourceState::Connected | SourceState::Connecting) {
+    if !matches!(
+        source.state,
+        SourceState::Disconnected | SourceState::Syncing | SourceState::Connected | SourceState::Connecting
+    ) {
         return Err(refused(&source, "reconnect", ": restore it first"));
     }
     let base_url = source.base_url.clone().ok_or_else(|| LifecycleError::Unknown(source.name.clone()))?;
@@ -162,7 +184,9 @@ async fn establish(
     let identity = account::verify(&client, is_oauth).await?;
     let warnings = identity.scopes.as_deref().map(account::missing_scopes).unwrap_or_default();
     let now = ctx.clock.now();
-    let sealed = ctx.sealer.seal(&serde_json::to_vec(&credentials).expect("credentials serialise"), &source.sealed_as("credentials"));
+    let sealed = ctx
+        .sealer
+        .seal(&serde_json::to_vec(&credentials).expect("credentials serialise"), &source.sealed_as("credentials"));
     let mut db = ctx.pool.acquire().await?;
     db::source::set_credentials(&mut db, source.id, base_url, &sealed, now).await?;
     drop(db);
@@ -174,7 +198,9 @@ async fn establish(
             }
             None
         }
-        None => Some(set_up_webhook(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?),
+        None => {
+            Some(set_up_webhook(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?)
+        }
     };
     go_live(ctx, &source).await?;
     let source = find(ctx, source.workspace_id, &source.name).await?;
@@ -188,7 +214,12 @@ pub fn endpoint(ctx: &Context, name: &str) -> Option<String> {
 }
 
 /// Finds, repairs or makes our webhook and stores its signing secret. Answers what was wrong.
-pub async fn set_up_webhook(ctx: &Context, client: &Client, source: &Source, endpoint: &str) -> Result<Vec<Fault>, LifecycleError> {
+pub async fn set_up_webhook(
+    ctx: &Context,
+    client: &Client,
+    source: &Source,
+    endpoint: &str,
+) -> Result<Vec<Fault>, LifecycleError> {
     let (webhook, faults) = webhooks::ensure(client, &source.name, source.webhook_id.as_deref(), endpoint).await?;
     let secret = webhooks::signing_secret(client, &webhook.id).await?;
     store_secret(ctx, source, &webhook.id, secret.expose().as_bytes()).await?;
@@ -202,13 +233,15 @@ async fn store_secret(ctx: &Context, source: &Source, webhook_id: &str, secret: 
     let differs = former.is_some_and(|sealed| ctx.sealer.open(sealed, &bound_to).ok().as_deref() != Some(secret));
     let sealed = ctx.sealer.seal(secret, &bound_to);
     let mut db = ctx.pool.acquire().await?;
-    db::source::set_webhook(&mut db, source.id, webhook_id, &sealed, former.filter(|_| differs), ctx.clock.now()).await?;
+    db::source::set_webhook(&mut db, source.id, webhook_id, &sealed, former.filter(|_| differs), ctx.clock.now())
+        .await?;
     Ok(())
 }
 
 async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
     let now = ctx.clock.now();
-    let streams: Vec<Stream> = Stream::ALL.into_iter().filter(|stream| !source.settings.skip_streams.contains(stream)).collect();
+    let streams: Vec<Stream> =
+        Stream::ALL.into_iter().filter(|stream| !source.settings.skip_streams.contains(stream)).collect();
     let mut tx = ctx.pool.begin().await?;
     make_months(&mut tx, &source.settings.retention, now).await?;
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
@@ -224,7 +257,11 @@ async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
 }
 
 /// Partitions for all the time that activities are kept, ten years at most; what is older has the default partition.
-async fn make_months(db: &mut sqlx::PgConnection, retention: &Retention, now: DateTime<Utc>) -> Result<(), LifecycleError> {
+async fn make_months(
+    db: &mut sqlx::PgConnection,
+    retention: &Retention,
+    now: DateTime<Utc>,
+) -> Result<(), LifecycleError> {
     let since = retention::first_sync_since(now, retention).max(now - Months::new(120));
     partition::ensure_months(db, since, now).await?;
     prune::make_partitions(db, now).await?;
@@ -264,7 +301,12 @@ pub async fn set_state(ctx: &Context, source: &Source, next: SourceState) -> Res
     Ok(())
 }
 
-async fn become_state(db: &mut sqlx::PgConnection, source: &Source, next: SourceState, now: DateTime<Utc>) -> Result<(), LifecycleError> {
+async fn become_state(
+    db: &mut sqlx::PgConnection,
+    source: &Source,
+    next: SourceState,
+    now: DateTime<Utc>,
+) -> Result<(), LifecycleError> {
     let hint = match next {
         SourceState::Archived => ": disconnect it first",
         SourceState::Deleted => ": archive it first",
@@ -328,11 +370,17 @@ pub async fn make_due(ctx: &Context, source: &Source, streams: &[Stream]) -> Res
 }
 
 /// Changes title and options. What a new retention would remove is asked before, by [`prune::expired`].
-pub async fn set_settings(ctx: &Context, source: &Source, title: &str, settings: &SourceSettings) -> Result<(), LifecycleError> {
+pub async fn set_settings(
+    ctx: &Context,
+    source: &Source,
+    title: &str,
+    settings: &SourceSettings,
+) -> Result<(), LifecycleError> {
     let now = ctx.clock.now();
     let mut tx = ctx.pool.begin().await?;
     db::source::set_settings(&mut tx, source.id, title, settings, now).await?;
-    let (skipped, read): (Vec<Stream>, Vec<Stream>) = Stream::ALL.into_iter().partition(|stream| settings.skip_streams.contains(stream));
+    let (skipped, read): (Vec<Stream>, Vec<Stream>) =
+        Stream::ALL.into_iter().partition(|stream| settings.skip_streams.contains(stream));
     db::checkpoint::unschedule(&mut tx, source.id, &skipped).await?;
     if source.state.is_live() {
         db::checkpoint::ensure(&mut tx, source.id, &read, ctx.settings.zendesk.page_size as i32, now).await?;

@@ -13,10 +13,10 @@ use crate::model::source::Source;
 use crate::model::stream::{Checkpoint, Stream};
 use crate::rules::{retention, retry};
 use crate::zendesk::client::Client;
+use crate::zendesk::decode;
 use crate::zendesk::error::{ApiError, Kind};
 use crate::zendesk::limiter::Budget;
 use crate::zendesk::stream::{self, FIELD_LISTS, REFUSED_OVERLAP, StreamPage};
-use crate::zendesk::decode;
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Arc;
 
@@ -69,7 +69,9 @@ pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
 async fn must_wait(db: &mut sqlx::PgConnection, source: &Source, stream: Stream) -> Result<bool, FlowError> {
     let all = db::checkpoint::of_source(db, source.id).await?;
     let unread = |wanted: &Stream| {
-        all.iter().any(|checkpoint| checkpoint.stream == *wanted && checkpoint.first_caught_up_at.is_none() && checkpoint.error.is_none())
+        all.iter().any(|checkpoint| {
+            checkpoint.stream == *wanted && checkpoint.first_caught_up_at.is_none() && checkpoint.error.is_none()
+        })
     };
     Ok(stream.waits_for().iter().any(unread))
 }
@@ -124,21 +126,40 @@ impl Reading<'_> {
         }
         loop {
             let cursor = position.cursor.as_deref();
-            let request = stream::request(self.stream, cursor, position.since, position.page_size, self.ctx.clock.now());
+            let request =
+                stream::request(self.stream, cursor, position.since, position.page_size, self.ctx.clock.now());
             let error = match self.client.get(&request.path, request.budget).await {
-                Ok(body) => match stream::read(self.stream, request.wrapper, &body, cursor, position.since, &self.ctx.decode(self.source)) {
+                Ok(body) => match stream::read(
+                    self.stream,
+                    request.wrapper,
+                    &body,
+                    cursor,
+                    position.since,
+                    &self.ctx.decode(self.source),
+                ) {
                     Ok(page) => return Ok(page),
-                    Err(error) => ApiError { endpoint: endpoint(&request.path), kind: Kind::BadBody(error.to_string()) },
+                    Err(error) => {
+                        ApiError { endpoint: endpoint(&request.path), kind: Kind::BadBody(error.to_string()) }
+                    }
                 },
                 Err(error) => error,
             };
             match &error.kind {
                 Kind::TimedOut if position.page_size > 1 => {
                     position.page_size = (position.page_size / 2).max(1);
-                    tracing::warn!(source = self.source.name, stream = self.stream.as_str(), page_size = position.page_size, "a page timed out; asking for smaller ones");
+                    tracing::warn!(
+                        source = self.source.name,
+                        stream = self.stream.as_str(),
+                        page_size = position.page_size,
+                        "a page timed out; asking for smaller ones"
+                    );
                 }
-                Kind::Refused { status: 400 | 404 | 410 | 422, code } if cursor.is_some() && code != "StartTimeTooRecent" => {
-                    position.since = self.read_through.map_or_else(|| first_since(self.ctx, self.source, self.stream), |at| at - REFUSED_OVERLAP);
+                Kind::Refused { status: 400 | 404 | 410 | 422, code }
+                    if cursor.is_some() && code != "StartTimeTooRecent" =>
+                {
+                    position.since = self
+                        .read_through
+                        .map_or_else(|| first_since(self.ctx, self.source, self.stream), |at| at - REFUSED_OVERLAP);
                     position.cursor = None;
                     tracing::warn!(source = self.source.name, stream = self.stream.as_str(), since = %position.since, code, "Zendesk refuses the cursor; resuming from the last stored time with overlap");
                 }
@@ -171,7 +192,13 @@ impl Reading<'_> {
     }
 
     /// Applies a page and moves the checkpoint in one transaction. Answers how far the stream has been read.
-    async fn write(&self, page: StreamPage, next: &Position, ended: bool, counts: &mut Counts) -> Result<Option<DateTime<Utc>>, FlowError> {
+    async fn write(
+        &self,
+        page: StreamPage,
+        next: &Position,
+        ended: bool,
+        counts: &mut Counts,
+    ) -> Result<Option<DateTime<Utc>>, FlowError> {
         let mut batch = page.batch;
         self.complete(&mut batch).await?;
         let mut tx = commit::begin(self.ctx, self.source, Some(self.lease)).await?;
@@ -203,7 +230,10 @@ impl Reading<'_> {
 
     /// Reads what the page refers to and nobody knows: a ticket brings its contact (R24), an event its ticket.
     async fn complete(&self, batch: &mut Batch) -> Result<(), FlowError> {
-        if !matches!(self.stream, Stream::Tickets | Stream::TicketEvents | Stream::Satisfaction | Stream::SurveyResponses) {
+        if !matches!(
+            self.stream,
+            Stream::Tickets | Stream::TicketEvents | Stream::Satisfaction | Stream::SurveyResponses
+        ) {
             return Ok(());
         }
         // Twice at most: tickets that were missing may name users who are.
@@ -242,7 +272,8 @@ async fn conclude(
 ) -> Result<(), FlowError> {
     let now = ctx.clock.now();
     let seconds = (now - started_at).as_seconds_f64();
-    metrics::histogram!("deskbridge_run_duration_seconds", "kind" => "poll", "stream" => stream.as_str()).record(seconds);
+    metrics::histogram!("deskbridge_run_duration_seconds", "kind" => "poll", "stream" => stream.as_str())
+        .record(seconds);
     if matches!(outcome, Err(FlowError::LeaseLost | FlowError::Database(_))) {
         return outcome;
     }
@@ -250,13 +281,29 @@ async fn conclude(
     let mut tx = ctx.pool.begin().await?;
     if counts.read > 0 || error.is_some() {
         let run = Ended {
-            kind: "poll", source_id: Some(source.id), stream: Some(stream.as_str()), started_at, finished_at: now, counts, error: error.as_deref(),
+            kind: "poll",
+            source_id: Some(source.id),
+            stream: Some(stream.as_str()),
+            started_at,
+            finished_at: now,
+            counts,
+            error: error.as_deref(),
         };
         db::run::record(&mut tx, &run).await?;
     }
     match outcome {
         Ok(()) => {
-            tracing::info!(source = source.name, stream = stream.as_str(), read = counts.read, people = counts.people_created + counts.people_updated, tickets = counts.tickets, activities = counts.activities, dead_letters = counts.dead_letters, seconds, "stream read to its end");
+            tracing::info!(
+                source = source.name,
+                stream = stream.as_str(),
+                read = counts.read,
+                people = counts.people_created + counts.people_updated,
+                tickets = counts.tickets,
+                activities = counts.activities,
+                dead_letters = counts.dead_letters,
+                seconds,
+                "stream read to its end"
+            );
             if db::source::recover(&mut tx, source.id, now).await? {
                 tracing::info!(source = source.name, "source works again");
             }
@@ -284,8 +331,13 @@ async fn fail(
     let every = interval(ctx, source, stream).to_std().unwrap_or_default();
     let backoff = retry::poll_backoff(checkpoint.failures as u32 + 1, every);
     let wait = match failure {
-        FlowError::Zendesk(ApiError { kind: Kind::RateLimited { retry_after: wait } | Kind::BudgetSpent(wait), .. }) => *wait,
-        FlowError::Zendesk(ApiError { kind: Kind::Refused { code, .. }, .. }) if code == "StartTimeTooRecent" => std::time::Duration::from_secs(60),
+        FlowError::Zendesk(ApiError {
+            kind: Kind::RateLimited { retry_after: wait } | Kind::BudgetSpent(wait),
+            ..
+        }) => *wait,
+        FlowError::Zendesk(ApiError { kind: Kind::Refused { code, .. }, .. }) if code == "StartTimeTooRecent" => {
+            std::time::Duration::from_secs(60)
+        }
         _ => backoff,
     };
     let due_at = now + Duration::from_std(wait).unwrap_or(Duration::hours(1));

@@ -57,10 +57,24 @@ pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
     let started_at = ctx.clock.now();
     let pruned = prune(ctx).await?;
     let now = ctx.clock.now();
-    tracing::info!(activities = pruned.activities, partitions = pruned.activity_partitions, people = pruned.people, dead_letters = pruned.dead_letters, "pruned");
+    tracing::info!(
+        activities = pruned.activities,
+        partitions = pruned.activity_partitions,
+        people = pruned.people,
+        dead_letters = pruned.dead_letters,
+        "pruned"
+    );
     let mut tx = ctx.pool.begin().await?;
     let counts = Counts { activities: pruned.activities, dead_letters: pruned.dead_letters, ..Counts::default() };
-    let run = Ended { kind: "prune", source_id: None, stream: None, started_at, finished_at: now, counts: &counts, error: None };
+    let run = Ended {
+        kind: "prune",
+        source_id: None,
+        stream: None,
+        started_at,
+        finished_at: now,
+        counts: &counts,
+        error: None,
+    };
     db::run::record(&mut tx, &run).await?;
     db::schedule::done(&mut tx, "prune", now, now + interval(&ctx.settings)).await?;
     if !db::job::finish(&mut tx, lease).await? {
@@ -118,7 +132,12 @@ pub async fn dry_run(ctx: &Context) -> Result<Pruned, FlowError> {
 }
 
 /// How many activities of a source would go under a retention: its own, or one that is being considered (R8, R12).
-pub async fn expired(db: &mut PgConnection, source: &Source, retention: &Retention, now: DateTime<Utc>) -> Result<u64, FlowError> {
+pub async fn expired(
+    db: &mut PgConnection,
+    source: &Source,
+    retention: &Retention,
+    now: DateTime<Utc>,
+) -> Result<u64, FlowError> {
     let mut total = 0;
     for (horizon, kinds) in horizons(db, source, retention, now).await? {
         let Some(horizon) = horizon else { continue };
@@ -152,7 +171,8 @@ async fn prune_source(ctx: &Context, db: &mut PgConnection, source: &Source) -> 
         loop {
             // The rows and the note of their span go in one transaction: read again, they must not be counted twice.
             let mut tx = commit::begin(ctx, source, None).await?;
-            let gone = db::activity::delete_before(&mut tx, source.workspace_id, source.id, &kinds, horizon, BATCH).await?;
+            let gone =
+                db::activity::delete_before(&mut tx, source.workspace_id, source.id, &kinds, horizon, BATCH).await?;
             let rows: u64 = gone.iter().map(|span| span.total).sum();
             db::activity::note_pruned(&mut tx, source.workspace_id, &gone, horizon).await?;
             tx.commit().await?;

@@ -81,8 +81,11 @@ impl Writer {
     }
 
     async fn write(&self, batch: &mut Vec<Arrival>) {
-        let (events, waiting): (Vec<Verified>, Vec<oneshot::Sender<Receipt>>) =
-            batch.drain(..).filter(|arrival| !arrival.done.is_closed()).map(|arrival| (arrival.event, arrival.done)).unzip();
+        let (events, waiting): (Vec<Verified>, Vec<oneshot::Sender<Receipt>>) = batch
+            .drain(..)
+            .filter(|arrival| !arrival.done.is_closed())
+            .map(|arrival| (arrival.event, arrival.done))
+            .unzip();
         if events.is_empty() {
             return;
         }

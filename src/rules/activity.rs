@@ -1,7 +1,7 @@
 //! Activities: what is made of a happening, and its natural key (A1, A2).
 //!
-//! The same happening gives the same type, second, owner, ticket and key by whichever way it came, and so the same id. Everything
-//! that makes an activity calls these constructors; nothing else may.
+//! The same happening gives the same type, second, owner, ticket and key by whichever way it came, and so the same id.
+//! Everything that makes an activity calls these constructors; nothing else may.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::{Map, Value, json};
@@ -56,8 +56,8 @@ pub struct Comment<'a> {
     pub attachments: Option<usize>,
 }
 
-/// The id of an activity (A2): UUIDv8 of the millisecond and of the first bits of a SHA-256 over source, type, ticket, key and owner.
-/// Ids so follow time, as the partitions do.
+/// The id of an activity (A2): UUIDv8 of the millisecond and of the first bits of a SHA-256 over source, type, ticket,
+/// key and owner. Ids so follow time, as the partitions do.
 pub fn id(source_id: i64, draft: &ActivityDraft) -> Uuid {
     let mut hasher = Sha256::new();
     hasher.update(source_id.to_be_bytes());
@@ -80,14 +80,16 @@ pub fn id(source_id: i64, draft: &ActivityDraft) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// True for the comment that a ticket was opened with: it is the message of `zd.ticket.created` and no activity of its own.
+/// True for the comment that a ticket was opened with: it is the message of `zd.ticket.created` and no activity of its
+/// own.
 pub fn is_first_comment(ticket_created_at: DateTime<Utc>, at: DateTime<Utc>) -> bool {
     ticket_created_at.timestamp() == at.timestamp()
 }
 
 /// `zd.ticket.created`, from the ticket. None while nobody knows when it was opened.
 ///
-/// Only what stays the same for the life of a ticket is in it, so that the next version of the ticket does not rewrite it.
+/// Only what stays the same for the life of a ticket is in it, so that the next version of the ticket does not rewrite
+/// it.
 pub fn ticket_created(ticket: &TicketRecord, messages: Messages, origin: Origin) -> Option<ActivityDraft> {
     let update = Update { ticket_id: ticket.id, at: ticket.created_at?, actor: ticket.submitter.as_deref(), origin };
     let message = ticket.description.as_deref().filter(|_| !ticket.scrubbed);
@@ -113,8 +115,8 @@ pub fn opened(
 
 /// `zd.ticket.comment_added`; none of a private comment unless they are kept (A6).
 ///
-/// The owner is the requester. Where another end user wrote it, who applies it adds a second one for the author (A4): that needs
-/// the records of both.
+/// The owner is the requester. Where another end user wrote it, who applies it adds a second one for the author (A4):
+/// that needs the records of both.
 pub fn comment_added(update: Update<'_>, comment: Comment<'_>, messages: Messages) -> Option<ActivityDraft> {
     if !comment.public && !messages.private {
         return None;
@@ -132,10 +134,11 @@ pub fn comment_added(update: Update<'_>, comment: Comment<'_>, messages: Message
     Some(draft)
 }
 
-/// What is made of one changed field. `from` and `to` are normalised texts, empty for none; nothing is made if they are equal.
+/// What is made of one changed field. `from` and `to` are normalised texts, empty for none; nothing is made if they are
+/// equal.
 ///
-/// `status`: always `status_changed`, and solved, reopened or closed with it; deletion and its reversal instead. `assignee`, `group`:
-/// assigned. `priority`: its own. Every other field: `zd.ticket.updated` with its change.
+/// `status`: always `status_changed`, and solved, reopened or closed with it; deletion and its reversal instead.
+/// `assignee`, `group`: assigned. `priority`: its own. Every other field: `zd.ticket.updated` with its change.
 pub fn changed(update: Update<'_>, field: &str, from: &str, to: &str) -> Vec<ActivityDraft> {
     let (from, to) = (cut(from), cut(to));
     if from == to {
@@ -203,7 +206,7 @@ pub fn deleted(update: Update<'_>) -> ActivityDraft {
     draft(ActivityType::TicketDeleted, Update { actor: None, ..update }, "deleted".to_owned())
 }
 
-/// `zd.ticket.deleted` of a deleted ticket in an export: deleting moves `updated_at` [REAL], scrubbing sets it back.
+/// `zd.ticket.deleted` of a deleted ticket in an export: deleting moves `updated_at` (recorded), scrubbing sets it back.
 pub fn ticket_deleted(ticket: &TicketRecord, origin: Origin) -> Option<ActivityDraft> {
     let at = ticket.updated_at.filter(|_| ticket.is_deleted() && !ticket.scrubbed)?;
     Some(deleted(Update { ticket_id: ticket.id, at, actor: None, origin }))
@@ -328,7 +331,8 @@ pub struct UserState {
     pub suspended: bool,
 }
 
-/// The `zd.user.*` activities between two versions of a record. Parts that the record does not mention have not changed.
+/// The `zd.user.*` activities between two versions of a record. Parts that the record does not mention have not
+/// changed.
 ///
 /// They are made of differences and never of webhooks, so that a lost webhook loses nothing.
 pub fn user_changes(before: &UserState, record: &PersonRecord) -> Vec<ActivityDraft> {

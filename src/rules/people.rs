@@ -5,8 +5,10 @@ use super::fields::{self, Stamp};
 use super::{activity, consent};
 use crate::model::activity::ActivityDraft;
 use crate::model::consent::{Channel, ConsentAction, ConsentState, Evidence};
-use crate::model::field::{PerField, SystemField};
-use crate::model::person::{Candidate, ConsentGiven, IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus};
+use crate::model::field::{FieldPolicy, Given, PerField, SystemField};
+use crate::model::person::{
+    Candidate, ConsentGiven, IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus,
+};
 use crate::model::source::SourceSettings;
 use chrono::{DateTime, Utc};
 use serde_json::Map;
@@ -82,7 +84,12 @@ pub struct Plan {
 }
 
 /// Plans a batch. `ids` hands out numbers for new people, one per unlinked record at most.
-pub fn plan(records: &[PersonRecord], directory: &mut Directory, ids: &mut impl Iterator<Item = i64>, context: &Context<'_>) -> Plan {
+pub fn plan(
+    records: &[PersonRecord],
+    directory: &mut Directory,
+    ids: &mut impl Iterator<Item = i64>,
+    context: &Context<'_>,
+) -> Plan {
     let mut plan = Plan::default();
     for (index, record) in records.iter().enumerate() {
         Planner { directory, plan: &mut plan, context, record, index }.record(ids);
@@ -219,7 +226,13 @@ impl Planner<'_, '_> {
         let none = Vec::new();
         let barred = self.context.barred.get(&self.record.record_id).unwrap_or(&none);
         for (channel, action) in consent::opt_in_on_create(settings.opt_in_email, settings.opt_in_sms, barred) {
-            let given = ConsentGiven { channel, action, evidence: Evidence::OperatorAssertion, occurred_at: None, wording: None };
+            let given = ConsentGiven {
+                channel,
+                action,
+                evidence: Evidence::OperatorAssertion,
+                occurred_at: None,
+                wording: None,
+            };
             self.plan.consents.push(NewConsent { person_id: id, given });
             if action == ConsentAction::Grant {
                 set_consent(self.directory.people.get_mut(&id), channel, ConsentState::Granted);
@@ -236,7 +249,8 @@ impl Planner<'_, '_> {
     fn update(&mut self, id: i64, former_name: Option<&str>) {
         self.record_consents(id);
         let Some(person) = self.directory.people.get_mut(&id) else { return };
-        let stamp = Stamp { source_id: self.context.source_id, record_id: &self.record.record_id, at: self.context.now };
+        let stamp =
+            Stamp { source_id: self.context.source_id, record_id: &self.record.record_id, at: self.context.now };
         if fields::update(person, self.record, former_name, self.context.settings, stamp) {
             self.plan.updated.insert(id);
         }
@@ -253,7 +267,11 @@ impl Planner<'_, '_> {
                     self.candidate(id, other, identity.kind);
                 }
                 None => {
-                    let holder = Holder { person_id: id, source_id: self.context.source_id, record_id: self.record.record_id.clone() };
+                    let holder = Holder {
+                        person_id: id,
+                        source_id: self.context.source_id,
+                        record_id: self.record.record_id.clone(),
+                    };
                     self.directory.identities.insert(key, holder);
                     self.plan.identities.push(NewIdentity {
                         kind: identity.kind,
@@ -272,7 +290,9 @@ impl Planner<'_, '_> {
         let said: BTreeSet<(IdentityKind, &str)> =
             self.record.identities.iter().map(|identity| (identity.kind, identity.value.as_str())).collect();
         let mine = |holder: &Holder| {
-            holder.person_id == id && holder.source_id == self.context.source_id && holder.record_id == self.record.record_id
+            holder.person_id == id
+                && holder.source_id == self.context.source_id
+                && holder.record_id == self.record.record_id
         };
         let former: Vec<(IdentityKind, String)> = self
             .directory
@@ -292,7 +312,12 @@ impl Planner<'_, '_> {
         let known = self.plan.candidates.iter().any(|c| c.person_id == person_id && c.other_id == other_id);
         if person_id != other_id && !known {
             let reason = format!("the same {}", kind.as_str());
-            self.plan.candidates.push(Candidate { person_id, other_id, reason, record_id: self.record.record_id.clone() });
+            self.plan.candidates.push(Candidate {
+                person_id,
+                other_id,
+                reason,
+                record_id: self.record.record_id.clone(),
+            });
         }
     }
 
@@ -307,7 +332,10 @@ impl Planner<'_, '_> {
             person_id,
             organization_record_id: match record.complete {
                 true => record.organization_record_id.clone(),
-                false => record.organization_record_id.clone().or(former.and_then(|link| link.organization_record_id.clone())),
+                false => record
+                    .organization_record_id
+                    .clone()
+                    .or(former.and_then(|link| link.organization_record_id.clone())),
             },
             name,
             status: record.status.as_str().to_string(),
@@ -324,9 +352,6 @@ impl Planner<'_, '_> {
 
     /// What happened to the record, told by the difference (§3 of the rules).
     fn note_changes(&mut self, link: Option<&PersonLink>) {
-        if !self.record.complete {
-            return;
-        }
         let state = match link {
             None => activity::UserState::default(),
             Some(link) => self.state_of(link),
@@ -336,7 +361,14 @@ impl Planner<'_, '_> {
 
     fn state_of(&self, link: &PersonLink) -> activity::UserState {
         let person = self.directory.people.get(&link.person_id);
-        let system = |field: SystemField| person.and_then(|person| person.system[field].clone());
+        // Where this source may not write a field, the person's value says nothing of the record: no change is told.
+        let system = |field: SystemField| match self.context.settings.policy(field) {
+            FieldPolicy::Overwrite => person.and_then(|person| person.system[field].clone()),
+            _ => match &self.record.system[field] {
+                Given::Value(value) => Some(value.clone()),
+                _ => None,
+            },
+        };
         activity::UserState {
             existed: true,
             email: system(SystemField::Email),

@@ -12,7 +12,9 @@ pub enum AccountError {
     #[error("{0:?} is no Zendesk account: give its name (acme) or its address (https://acme.zendesk.com)")]
     Address(String),
     /// An address that is not at zendesk.com and not allowed by configuration.
-    #[error("{0} is not at zendesk.com; another address must stand in zendesk.allowed_base_urls (meant for a simulated Zendesk only)")]
+    #[error(
+        "{0} is not at zendesk.com; another address must stand in zendesk.allowed_base_urls (meant for a simulated Zendesk only)"
+    )]
     NotAllowed(String),
     /// The request failed.
     #[error("{error}. {}", .error.kind.remedy())]
@@ -25,7 +27,9 @@ pub enum AccountError {
     #[error("Zendesk takes these credentials for nobody's (anonymous user): check the e-mail address and the token")]
     Anonymous,
     /// A customer or agent.
-    #[error("these credentials are those of a user with the role {0}; an admin's are needed: without them the exports (users, organizations, tickets, ticket_events) and the webhook do not work")]
+    #[error(
+        "these credentials are those of a user with the role {0}; an admin's are needed: without them the exports (users, organizations, tickets, ticket_events) and the webhook do not work"
+    )]
     NotAdmin(String),
 }
 
@@ -138,7 +142,9 @@ mod tests {
     #[test]
     fn accounts_become_one_host() {
         let allowed = ["http://127.0.0.1:4000".to_string()];
-        let check = |account: &str, expected: Option<&str>| assert_eq!(base_url(account, &allowed).ok().as_deref(), expected, "{account}");
+        let check = |account: &str, expected: Option<&str>| {
+            assert_eq!(base_url(account, &allowed).ok().as_deref(), expected, "{account}")
+        };
         check("acme", Some("https://acme.zendesk.com"));
         check(" ACME ", Some("https://acme.zendesk.com"));
         check("https://acme.zendesk.com/", Some("https://acme.zendesk.com"));
@@ -158,7 +164,10 @@ mod tests {
     #[test]
     fn missing_scopes_say_what_will_not_work() {
         let check = |scopes: &[&str], expected: usize| {
-            assert_eq!(missing_scopes(&scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>()).len(), expected);
+            assert_eq!(
+                missing_scopes(&scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>()).len(),
+                expected
+            );
         };
         check(&["read", "write"], 0);
         check(&["read", "webhooks:write"], 0);

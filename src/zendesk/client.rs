@@ -89,7 +89,12 @@ impl Client {
     }
 
     /// Sends a body.
-    pub async fn send(&self, method: Method, path: &str, body: Option<&serde_json::Value>) -> Result<Vec<u8>, ApiError> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Vec<u8>, ApiError> {
         self.request(method, path, body, Budget::General, LONGEST_WAIT).await
     }
 
@@ -112,14 +117,19 @@ impl Client {
             };
             let outcome = if matches!(kind, Kind::RateLimited { .. }) { "throttled" } else { "failed" };
             self.count(&endpoint, outcome);
-            if kind == Kind::Unauthorized && !refreshed && matches!(self.credentials, Credentials::ClientCredentials { .. }) {
+            if kind == Kind::Unauthorized
+                && !refreshed
+                && matches!(self.credentials, Credentials::ClientCredentials { .. })
+            {
                 refreshed = true;
                 *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 continue;
             }
             let wait = match (&kind, retry::decide(&kind.failure(), attempt, rand::random())) {
                 // A page that times out is asked for at half its size, by the caller; a spent budget is no failure.
-                (Kind::TimedOut | Kind::BudgetSpent(_), _) | (_, Retry::GiveUp) => return Err(ApiError { endpoint, kind }),
+                (Kind::TimedOut | Kind::BudgetSpent(_), _) | (_, Retry::GiveUp) => {
+                    return Err(ApiError { endpoint, kind });
+                }
                 (_, Retry::After(wait)) => wait,
             };
             let may_repeat = repeatable || matches!(kind.failure(), Failure::RateLimited { .. });
@@ -148,18 +158,29 @@ impl Client {
         most: Duration,
     ) -> Result<Vec<u8>, Kind> {
         let authorization = self.authorization().await?;
-        let permit = self.limiter.acquire(budget, most).await.map_err(|wait| Kind::BudgetSpent(wait.to_std().unwrap_or_default()))?;
+        let permit = self
+            .limiter
+            .acquire(budget, most)
+            .await
+            .map_err(|wait| Kind::BudgetSpent(wait.to_std().unwrap_or_default()))?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
         request = request.header(AUTHORIZATION, authorization).header("accept", "application/json");
         if let Some(body) = body {
             request = request.json(body);
         }
         let response = request.send().await.map_err(network)?;
-        self.limiter.observe(budget, |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_string));
+        self.limiter.observe(budget, |name| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_string)
+        });
         let status = response.status();
         let headers = response.headers().clone();
         if let Some(warning) = headers.get("x-zendesk-api-warn").and_then(|value| value.to_str().ok()) {
-            tracing::warn!(source = self.options.source, path = path.split('?').next(), warning, "Zendesk ignored part of a request");
+            tracing::warn!(
+                source = self.options.source,
+                path = path.split('?').next(),
+                warning,
+                "Zendesk ignored part of a request"
+            );
         }
         let bytes = self.body(response).await?;
         drop(permit);
@@ -236,7 +257,8 @@ impl Client {
         let lifetime = answer.expires_in.unwrap_or(7200).clamp(60, 172_800);
         // Renewed at nine tenths of its life, so that no request meets a token that has just ended.
         let renew_at = self.clock.now() + Duration::seconds(lifetime * 9 / 10);
-        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fetched { header: header.clone(), renew_at });
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Fetched { header: header.clone(), renew_at });
         Ok(header)
     }
 }
@@ -273,7 +295,8 @@ fn failed(endpoint: &str, kind: Kind) -> ApiError {
 /// The endpoint without the ids in it, so that a metric has few values.
 fn plain(endpoint: &str) -> String {
     let parts = endpoint.split('/').map(|part| {
-        let is_id = !part.is_empty() && (part.bytes().all(|byte| byte.is_ascii_digit()) || (part.len() == 26 && part.is_ascii()));
+        let is_id = !part.is_empty()
+            && (part.bytes().all(|byte| byte.is_ascii_digit()) || (part.len() == 26 && part.is_ascii()));
         if is_id { ":id" } else { part }
     });
     parts.collect::<Vec<_>>().join("/")

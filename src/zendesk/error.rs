@@ -69,7 +69,9 @@ impl Kind {
     /// How it may be retried (Z§10).
     pub fn failure(&self) -> Failure {
         match self {
-            Kind::RateLimited { retry_after } | Kind::BudgetSpent(retry_after) => Failure::RateLimited { retry_after: *retry_after },
+            Kind::RateLimited { retry_after } | Kind::BudgetSpent(retry_after) => {
+                Failure::RateLimited { retry_after: *retry_after }
+            }
             Kind::Unauthorized => Failure::Unauthorized,
             Kind::Forbidden(_) => Failure::Forbidden,
             Kind::NotFound => Failure::NotFound,
@@ -97,11 +99,19 @@ impl Kind {
             Kind::TimedOut | Kind::Server(_) | Kind::Network(_) => {
                 "Nothing: it is tried again. If this lasts, look at Zendesk's status page and at the way out of this network."
             }
-            Kind::Refused { .. } => "It is tried again; if this lasts, please report it with the endpoint and the code.",
-            Kind::Redirected(_) => "Check the account's name: an account that was renamed answers under its new name only.",
+            Kind::Refused { .. } => {
+                "It is tried again; if this lasts, please report it with the endpoint and the code."
+            }
+            Kind::Redirected(_) => {
+                "Check the account's name: an account that was renamed answers under its new name only."
+            }
             Kind::TooLarge(_) => "Raise zendesk.max_response_bytes or lower zendesk.page_size.",
-            Kind::BadBody(_) => "It is tried again; if this lasts, see whether a proxy or a maintenance page answers in Zendesk's place.",
-            Kind::Stalled => "It is tried again from the last stored time; if this lasts, please report it to Zendesk with the endpoint.",
+            Kind::BadBody(_) => {
+                "It is tried again; if this lasts, see whether a proxy or a maintenance page answers in Zendesk's place."
+            }
+            Kind::Stalled => {
+                "It is tried again from the last stored time; if this lasts, please report it to Zendesk with the endpoint."
+            }
         }
     }
 }

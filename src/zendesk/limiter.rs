@@ -27,7 +27,12 @@ struct Window {
 
 impl Window {
     fn new(limit: u32) -> Window {
-        Window { limit: limit.max(1) as usize, done: VecDeque::new(), in_flight: 0, blocked_until: DateTime::<Utc>::MIN_UTC }
+        Window {
+            limit: limit.max(1) as usize,
+            done: VecDeque::new(),
+            in_flight: 0,
+            blocked_until: DateTime::<Utc>::MIN_UTC,
+        }
     }
 
     /// How long until one more request is allowed; None: now.

@@ -49,7 +49,13 @@ pub struct StreamPage {
 }
 
 /// The request for the page at `cursor`, or for the first one since `since`.
-pub fn request(stream: Stream, cursor: Option<&str>, since: DateTime<Utc>, page_size: i32, now: DateTime<Utc>) -> PageRequest {
+pub fn request(
+    stream: Stream,
+    cursor: Option<&str>,
+    since: DateTime<Utc>,
+    page_size: i32,
+    now: DateTime<Utc>,
+) -> PageRequest {
     let latest = (now - TOO_RECENT).timestamp();
     let start = since.timestamp().clamp(0, latest);
     let export = |path: &str| match cursor {
@@ -65,11 +71,17 @@ pub fn request(stream: Stream, cursor: Option<&str>, since: DateTime<Utc>, page_
         Stream::Tickets => (export("tickets"), "tickets"),
         Stream::Organizations => (by_time("organizations", ""), "organizations"),
         Stream::TicketEvents => (by_time("ticket_events", "&include=comment_events"), "ticket_events"),
-        Stream::Satisfaction => (list("/api/v2/satisfaction_ratings?start_time=", 1, cursor, since), "satisfaction_ratings"),
-        Stream::SurveyResponses => {
-            (list("/api/v2/guide/survey_responses?filter%5Bcreated_at_start%5D=", 1000, cursor, since), "survey_responses")
+        Stream::Satisfaction => {
+            (list("/api/v2/satisfaction_ratings?start_time=", 1, cursor, since), "satisfaction_ratings")
         }
-        Stream::DeletedUsers => (list("/api/v2/deleted_users?since=", 1, cursor, DateTime::UNIX_EPOCH).replace("since=0&", ""), "deleted_users"),
+        Stream::SurveyResponses => (
+            list("/api/v2/guide/survey_responses?filter%5Bcreated_at_start%5D=", 1000, cursor, since),
+            "survey_responses",
+        ),
+        Stream::DeletedUsers => (
+            list("/api/v2/deleted_users?since=", 1, cursor, DateTime::UNIX_EPOCH).replace("since=0&", ""),
+            "deleted_users",
+        ),
         Stream::Fields => (fields_path("user_fields", None), "user_fields"),
     };
     PageRequest { path, budget: budget(stream), wrapper }
@@ -99,7 +111,8 @@ fn list_position(cursor: Option<&str>, since: DateTime<Utc>) -> (i64, Option<&st
 }
 
 /// The three kinds of custom fields, each a list of its own: path, wrapper, entity.
-pub const FIELD_LISTS: [(&str, &str); 3] = [("user_fields", "person"), ("organization_fields", "organization"), ("ticket_fields", "ticket")];
+pub const FIELD_LISTS: [(&str, &str); 3] =
+    [("user_fields", "person"), ("organization_fields", "organization"), ("ticket_fields", "ticket")];
 
 /// The request for a page of field definitions.
 pub fn fields_path(list: &str, after: Option<&str>) -> String {
@@ -170,7 +183,9 @@ fn record(stream: Stream, raw: &RawValue, ctx: &DecodeContext<'_>, page: &mut St
             batch.people.push(user);
         }),
         Stream::DeletedUsers => decode::deleted_user(raw).map(|user| batch.people.push(user)),
-        Stream::Organizations => decode::organization(raw, ctx).map(|organization| batch.organizations.push(organization)),
+        Stream::Organizations => {
+            decode::organization(raw, ctx).map(|organization| batch.organizations.push(organization))
+        }
         Stream::Tickets => decode::ticket(raw, ctx).map(|ticket| {
             newest(Some(ticket.version_at));
             batch.activities.extend(activity::ticket_created(&ticket, ctx.messages(), Origin::Export));
@@ -179,7 +194,8 @@ fn record(stream: Stream, raw: &RawValue, ctx: &DecodeContext<'_>, page: &mut St
         }),
         Stream::TicketEvents => decode::ticket_event(raw, ctx).map(|event| ticket_event(event, batch)),
         Stream::Satisfaction | Stream::SurveyResponses => {
-            let rating = if stream == Stream::Satisfaction { decode::rating(raw) } else { decode::survey_response(raw) };
+            let rating =
+                if stream == Stream::Satisfaction { decode::rating(raw) } else { decode::survey_response(raw) };
             rating.map(|rating| {
                 let Some(rating) = rating else { return };
                 newest(Some(rating.rated_at));
@@ -228,7 +244,11 @@ mod tests {
             "/api/v2/incremental/ticket_events?start_time=939&per_page=100&include=comment_events",
         );
         check(Stream::Satisfaction, None, "/api/v2/satisfaction_ratings?start_time=500&page%5Bsize%5D=100");
-        check(Stream::Satisfaction, Some("600|x="), "/api/v2/satisfaction_ratings?start_time=600&page%5Bsize%5D=100&page%5Bafter%5D=x%3D");
+        check(
+            Stream::Satisfaction,
+            Some("600|x="),
+            "/api/v2/satisfaction_ratings?start_time=600&page%5Bsize%5D=100&page%5Bafter%5D=x%3D",
+        );
         check(
             Stream::SurveyResponses,
             Some("600|"),

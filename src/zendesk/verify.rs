@@ -74,7 +74,9 @@ pub fn verify(
         workspace_id: recipient.workspace_id,
         source_id: recipient.source_id,
         event_id: envelope.as_ref().and_then(|envelope| sane_id(envelope.id.as_deref()?)).unwrap_or_else(digest),
-        event_type: envelope.and_then(|envelope| envelope.event_type).map(|kind| kind.chars().filter(|c| !c.is_control()).take(200).collect()),
+        event_type: envelope
+            .and_then(|envelope| envelope.event_type)
+            .map(|kind| kind.chars().filter(|c| !c.is_control()).take(200).collect()),
         invocation_id: headers.invocation_id.map(|id| id.chars().filter(|c| !c.is_control()).take(100).collect()),
         received_at: now,
         late,
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_body_without_an_id_is_known_by_its_digest() {
-        let recipient = Recipient { workspace_id: 1, source_id: 2, name: String::new(), secrets: vec![SecretText::new("s")] };
+        let recipient =
+            Recipient { workspace_id: 1, source_id: 2, name: String::new(), secrets: vec![SecretText::new("s")] };
         let event_id = |body: &[u8]| {
             let signature = sign("s", AT, body);
             let headers = SignatureHeaders { signature: Some(&signature), timestamp: Some(AT), invocation_id: None };

@@ -62,7 +62,7 @@ pub fn name_of(source: &str) -> String {
 
 /// The event types we apply, as Zendesk writes them.
 pub fn subscriptions() -> Vec<String> {
-    SUBSCRIBED.iter().map(|kind| kind.to_string()).collect()
+    SUBSCRIBED.iter().map(|kind| format!("zen:event-type:{kind}")).collect()
 }
 
 fn wanted(source: &str, endpoint: &str) -> Value {
@@ -128,7 +128,12 @@ pub async fn find(client: &Client, source: &str, id: Option<&str>) -> Result<Opt
 }
 
 /// Makes sure that our webhook is there and right: finds, repairs or makes it. Answers it and what was wrong.
-pub async fn ensure(client: &Client, source: &str, id: Option<&str>, endpoint: &str) -> Result<(Webhook, Vec<Fault>), ApiError> {
+pub async fn ensure(
+    client: &Client,
+    source: &str,
+    id: Option<&str>,
+    endpoint: &str,
+) -> Result<(Webhook, Vec<Fault>), ApiError> {
     let Some(found) = find(client, source, id).await? else {
         let body = client.send(Method::POST, "/api/v2/webhooks", Some(&wanted(source, endpoint))).await?;
         let made = parse::<One>("POST /api/v2/webhooks", &body)?.webhook;

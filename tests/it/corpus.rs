@@ -1,4 +1,5 @@
-//! Recorded traffic through the real decoders. The recordings are no part of the project: without them this passes and says so.
+//! Recorded traffic through the real decoders. The recordings are no part of the project: without them this passes and
+//! says so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

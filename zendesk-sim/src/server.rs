@@ -91,6 +91,9 @@ impl Drop for Sim {
 
 /// Starts everything and answers where it is.
 async fn serve(options: Options) -> std::io::Result<(String, Value)> {
+    // Webhooks go over plain HTTP, but built together with the daemon, the client wants a TLS provider. An error only says
+    // that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind(&options.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let clock = Clock::new(options.clock, options.start);

@@ -74,7 +74,7 @@ fn replay(rows: &[Value]) -> BTreeMap<i64, BTreeMap<String, Value>> {
     for row in rows {
         let ticket = tickets.entry(row["ticket_id"].as_i64().expect("an id")).or_default();
         for child in row["child_events"].as_array().expect("children") {
-            for name in ["status", "priority", "tags", "requester_id", "assignee_id", "subject"] {
+            for name in ["status", "priority", "tags", "requester_id", "assignee_id", "organization_id", "subject"] {
                 if let Some(value) = child.get(name) {
                     ticket.insert(name.to_owned(), value.clone());
                 }
@@ -112,6 +112,9 @@ async fn ticket_events_agree_with_the_tickets() {
         if ticket["scrubbed"] == false {
             assert_eq!(told["subject"], ticket["subject"], "ticket {id}");
             assert_eq!(told.get("priority").unwrap_or(&Value::Null), &ticket["priority"], "ticket {id}");
+            assert_eq!(told.get("tags").unwrap_or(&json!([])), &ticket["tags"], "ticket {id}");
+            let organization = told.get("organization_id").unwrap_or(&Value::Null);
+            assert_eq!(organization, &ticket["organization_id"], "ticket {id}");
         }
     }
 }

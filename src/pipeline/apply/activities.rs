@@ -43,7 +43,8 @@ pub async fn apply(
 
 /// What has expired already is not kept (R11).
 fn is_expired(env: &Env<'_>, draft: &ActivityDraft) -> bool {
-    retention::horizon(env.now, &env.source.settings.retention, &draft.kind).is_some_and(|horizon| draft.occurred_at < horizon)
+    retention::horizon(env.now, &env.source.settings.retention, &draft.kind)
+        .is_some_and(|horizon| draft.occurred_at < horizon)
 }
 
 /// The rows of a draft: one for its owner and, for a comment by another customer, one for its author (A4). None when
@@ -52,7 +53,9 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
     let ticket = draft.ticket_id.and_then(|id| tickets.get(&id));
     let owner = match &draft.owner {
         Owner::Record(record) => Some(record.as_str()),
-        Owner::Requester => ticket.and_then(|ticket| requester::at(draft.occurred_at, &ticket.history, ticket.requester.as_deref())),
+        Owner::Requester => {
+            ticket.and_then(|ticket| requester::at(draft.occurred_at, &ticket.history, ticket.requester.as_deref()))
+        }
     };
     let mut draft = draft.clone();
     if ticket.is_some_and(|ticket| ticket.scrubbed) {
@@ -63,7 +66,8 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
     let is_comment = draft.kind == ActivityType::TicketCommentAdded.as_str();
     let author = draft.actor.clone().filter(|_| is_comment);
     if is_comment {
-        let is_customer = author.as_deref().and_then(|author| known.links.get(author)).is_some_and(|link| link.status != "agent");
+        let is_customer =
+            author.as_deref().and_then(|author| known.links.get(author)).is_some_and(|link| link.status != "agent");
         draft.attributes.insert("author_role".into(), json!(if is_customer { "end-user" } else { "agent" }));
     }
     let person = owner.and_then(|owner| known.attachable(owner));
@@ -104,7 +108,8 @@ async fn write(db: &mut PgConnection, env: &Env<'_>, rows: &[ActivityRow], count
     let stored: HashMap<Uuid, Stored> =
         db::activity::load(db, workspace, rows).await?.into_iter().map(|stored| (stored.id, stored)).collect();
     let new: Vec<&ActivityRow> = rows.iter().filter(|row| !stored.contains_key(&row.id)).collect();
-    let better: Vec<&ActivityRow> = rows.iter().filter(|row| stored.get(&row.id).is_some_and(|stored| corrects(row, stored))).collect();
+    let better: Vec<&ActivityRow> =
+        rows.iter().filter(|row| stored.get(&row.id).is_some_and(|stored| corrects(row, stored))).collect();
     db::activity::insert(db, workspace, source, &new, env.now).await?;
     db::activity::correct(db, workspace, &better).await?;
     counts.activities += (new.len() + better.len()) as u64;
@@ -114,7 +119,9 @@ async fn write(db: &mut PgConnection, env: &Env<'_>, rows: &[ActivityRow], count
     }
     let windows = db::activity::windows(db, workspace, source).await?;
     let counted = |row: &&&ActivityRow| {
-        !windows.iter().any(|(kind, from, through)| *kind == row.kind && *from <= row.occurred_at && row.occurred_at < *through)
+        !windows
+            .iter()
+            .any(|(kind, from, through)| *kind == row.kind && *from <= row.occurred_at && row.occurred_at < *through)
     };
     let happened = new.iter().filter(counted).map(|row| (row.person_id, row.kind.as_str(), row.occurred_at));
     db::activity::roll_up(db, workspace, &rollups(happened)).await
@@ -130,7 +137,8 @@ fn corrects(row: &ActivityRow, stored: &Stored) -> bool {
 fn rollups<'a>(happened: impl Iterator<Item = (i64, &'a str, DateTime<Utc>)>) -> Vec<RollupRow<'a>> {
     let mut sums: BTreeMap<(i64, &str), RollupRow<'_>> = BTreeMap::new();
     for (person_id, kind, at) in happened {
-        let sum = sums.entry((person_id, kind)).or_insert(RollupRow { person_id, kind, first_at: at, last_at: at, total: 0 });
+        let sum =
+            sums.entry((person_id, kind)).or_insert(RollupRow { person_id, kind, first_at: at, last_at: at, total: 0 });
         sum.first_at = sum.first_at.min(at);
         sum.last_at = sum.last_at.max(at);
         sum.total += 1;
@@ -144,7 +152,8 @@ pub async fn move_to(db: &mut PgConnection, workspace: i64, moves: Vec<(Owned, i
         return Ok(());
     }
     db::activity::reassign(db, workspace, &moves).await?;
-    let taken = rollups(moves.iter().map(|(activity, _)| (activity.person_id, activity.kind.as_str(), activity.occurred_at)));
+    let taken =
+        rollups(moves.iter().map(|(activity, _)| (activity.person_id, activity.kind.as_str(), activity.occurred_at)));
     let people: Vec<i64> = taken.iter().map(|sum| sum.person_id).collect();
     let types: Vec<&str> = taken.iter().map(|sum| sum.kind).collect();
     let totals: Vec<i64> = taken.iter().map(|sum| sum.total).collect();

@@ -14,7 +14,13 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 /// Applies the merges that a source reports. Answers who the records are afterwards.
-pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, mut known: Known, counts: &mut Counts) -> db::Result<Known> {
+pub async fn apply(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    batch: &Batch,
+    mut known: Known,
+    counts: &mut Counts,
+) -> db::Result<Known> {
     for merge in &batch.merges {
         let pair = (known.person(&merge.winner), known.person(&merge.loser));
         let (Some(winner), Some(loser)) = pair else { continue };
@@ -23,7 +29,9 @@ pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, mut know
             continue;
         }
         let reason = format!("merged in {}", env.source.name);
-        if let Some(survivor) = merge_people(db, env.source.workspace_id, winner, loser, "zendesk", &reason, env.now).await? {
+        if let Some(survivor) =
+            merge_people(db, env.source.workspace_id, winner, loser, "zendesk", &reason, env.now).await?
+        {
             counts.people_updated += 1;
             for link in known.links.values_mut().filter(|link| link.person_id == winner || link.person_id == loser) {
                 link.person_id = survivor;

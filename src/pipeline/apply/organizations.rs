@@ -18,7 +18,8 @@ pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, counts: 
     let records = newest(&batch.organizations);
     let ids: Vec<&str> = records.iter().map(|record| record.record_id.as_str()).collect();
     let known = db::organization::load(db, workspace, source, &ids).await?;
-    let known: HashMap<&str, &db::organization::Known> = known.iter().map(|known| (known.record_id.as_str(), known)).collect();
+    let known: HashMap<&str, &db::organization::Known> =
+        known.iter().map(|known| (known.record_id.as_str(), known)).collect();
     let mut new_ids = db::organization::reserve_ids(db, records.len() - known.len()).await?.into_iter();
     let (mut complete, mut hints) = (Vec::new(), Vec::new());
     for record in records {
@@ -28,7 +29,10 @@ pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, counts: 
                 counts.unchanged += 1;
                 continue;
             }
-            Some(known) if record.updated_at < known.record_updated_at || (!record.complete && record.updated_at == known.record_updated_at) => {
+            Some(known)
+                if record.updated_at < known.record_updated_at
+                    || (!record.complete && record.updated_at == known.record_updated_at) =>
+            {
                 counts.skipped += 1;
                 continue;
             }

@@ -13,9 +13,9 @@ use crate::model::consent::{Channel, ConsentState};
 use crate::model::field::SystemField;
 use crate::model::person::{IdentityKind, NameGiven, PersonRecord, RecordStatus};
 use crate::model::record::digest;
+use crate::rules::consent::fold_channel;
 use crate::rules::directory::{Directory, Holder};
 use crate::rules::people::{Context, Plan, plan, set_consent};
-use crate::rules::consent::fold_channel;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -23,7 +23,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 const DECODER: i64 = 1;
 
 /// Applies the people of a batch. Answers who the batch's records are, and what happened to them.
-pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, counts: &mut Counts) -> db::Result<(Known, Vec<ActivityDraft>)> {
+pub async fn apply(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    batch: &Batch,
+    counts: &mut Counts,
+) -> db::Result<(Known, Vec<ActivityDraft>)> {
     let (workspace, source) = (env.source.workspace_id, env.source.id);
     let referred: BTreeSet<&str> = batch.person_records().collect();
     let referred: Vec<&str> = referred.into_iter().collect();
@@ -41,12 +46,14 @@ pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, counts: 
         let barred = load(db, env, &records, &mut directory).await?;
         let unlinked = records.iter().filter(|record| !directory.links.contains_key(&record.record_id)).count();
         let mut ids = db::person::reserve_ids(db, unlinked).await?.into_iter();
-        let planning = Context { source_id: source, settings: &env.source.settings, now: env.now, seen: &seen, barred: &barred };
+        let planning =
+            Context { source_id: source, settings: &env.source.settings, now: env.now, seen: &seen, barred: &barred };
         let mut plan = plan(&records, &mut directory, &mut ids, &planning);
         activities = std::mem::take(&mut plan.activities);
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
     }
-    let people: Vec<i64> = directory.links.values().map(|link| link.person_id).collect::<BTreeSet<_>>().into_iter().collect();
+    let people: Vec<i64> =
+        directory.links.values().map(|link| link.person_id).collect::<BTreeSet<_>>().into_iter().collect();
     let archived = match people.is_empty() {
         true => HashSet::new(),
         false => db::person::archived(db, workspace, &people).await?.into_iter().collect(),
@@ -69,12 +76,18 @@ fn newest(records: &[PersonRecord]) -> Vec<PersonRecord> {
 }
 
 /// Leaves out records that were last seen exactly so: a page without news costs one statement.
-fn only_news(records: Vec<PersonRecord>, seen: Vec<i64>, directory: &Directory, counts: &mut Counts) -> (Vec<PersonRecord>, Vec<i64>) {
+fn only_news(
+    records: Vec<PersonRecord>,
+    seen: Vec<i64>,
+    directory: &Directory,
+    counts: &mut Counts,
+) -> (Vec<PersonRecord>, Vec<i64>) {
     let is_news = |record: &PersonRecord, seen: i64| {
         !record.complete || directory.links.get(&record.record_id).is_none_or(|link| link.seen != seen)
     };
     let before = records.len();
-    let (records, seen): (Vec<_>, Vec<_>) = records.into_iter().zip(seen).filter(|(record, seen)| is_news(record, *seen)).unzip();
+    let (records, seen): (Vec<_>, Vec<_>) =
+        records.into_iter().zip(seen).filter(|(record, seen)| is_news(record, *seen)).unzip();
     counts.unchanged += (before - records.len()) as u64;
     (records, seen)
 }
@@ -88,7 +101,8 @@ async fn load(
 ) -> db::Result<BTreeMap<String, Vec<Channel>>> {
     let workspace = env.source.workspace_id;
     let identities = records.iter().flat_map(|record| &record.identities);
-    let (kinds, values): (Vec<&str>, Vec<&str>) = identities.map(|identity| (identity.kind.as_str(), identity.value.as_str())).unzip();
+    let (kinds, values): (Vec<&str>, Vec<&str>) =
+        identities.map(|identity| (identity.kind.as_str(), identity.value.as_str())).unzip();
     let mut found = db::identity::load(db, workspace, &kinds, &values).await?;
     let linked: BTreeSet<i64> =
         records.iter().filter_map(|record| Some(directory.links.get(&record.record_id)?.person_id)).collect();
@@ -109,7 +123,9 @@ async fn load(
 }
 
 fn kind_of(found: &Found) -> Option<IdentityKind> {
-    [IdentityKind::ExternalId, IdentityKind::Email, IdentityKind::Phone].into_iter().find(|kind| kind.as_str() == found.kind)
+    [IdentityKind::ExternalId, IdentityKind::Email, IdentityKind::Phone]
+        .into_iter()
+        .find(|kind| kind.as_str() == found.kind)
 }
 
 /// A record, or one of its identities, of which a digest is made.
@@ -180,8 +196,11 @@ async fn write(
     }
     write_consents(db, env, &mut plan, directory).await?;
     write_people(db, env, records, &plan, directory).await?;
-    let links: Vec<LinkRow<'_>> =
-        plan.links.iter().filter_map(|(record_id, index)| Some(LinkRow::new(directory.links.get(record_id)?, &records[*index]))).collect();
+    let links: Vec<LinkRow<'_>> = plan
+        .links
+        .iter()
+        .filter_map(|(record_id, index)| Some(LinkRow::new(directory.links.get(record_id)?, &records[*index])))
+        .collect();
     db::person_source::upsert(db, workspace, source, &links).await?;
     let agents: Vec<AgentRow<'_>> = plan.agents.iter().map(|index| agent_row(&records[*index])).collect();
     db::agent::upsert(db, workspace, source, &agents).await?;
@@ -253,7 +272,12 @@ fn agent_row(record: &PersonRecord) -> AgentRow<'_> {
 }
 
 /// Adds to the ledger and computes the present state of everybody whose ledger grew by more than the operator's word.
-async fn write_consents(db: &mut PgConnection, env: &Env<'_>, plan: &mut Plan, directory: &mut Directory) -> db::Result<()> {
+async fn write_consents(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    plan: &mut Plan,
+    directory: &mut Directory,
+) -> db::Result<()> {
     if plan.consents.is_empty() {
         return Ok(());
     }
@@ -315,7 +339,10 @@ fn address(directory: &Directory, person_id: i64, channel: Channel) -> Option<St
 
 /// Tickets that came before their requester.
 async fn attach_tickets(db: &mut PgConnection, env: &Env<'_>, plan: &Plan, directory: &Directory) -> db::Result<()> {
-    let linked = plan.newly_linked.iter().filter_map(|record_id| Some((record_id.as_str(), directory.links.get(record_id)?.person_id)));
+    let linked = plan
+        .newly_linked
+        .iter()
+        .filter_map(|record_id| Some((record_id.as_str(), directory.links.get(record_id)?.person_id)));
     let (records, people): (Vec<&str>, Vec<i64>) = linked.unzip();
     if records.is_empty() {
         return Ok(());
@@ -329,7 +356,8 @@ async fn archive_gone(db: &mut PgConnection, env: &Env<'_>, plan: &Plan) -> db::
         return Ok(());
     }
     let gone: Vec<i64> = plan.gone.iter().copied().collect();
-    let alive: HashSet<i64> = db::person_source::still_active(db, env.source.workspace_id, &gone).await?.into_iter().collect();
+    let alive: HashSet<i64> =
+        db::person_source::still_active(db, env.source.workspace_id, &gone).await?.into_iter().collect();
     let gone: Vec<i64> = gone.into_iter().filter(|id| !alive.contains(id)).collect();
     let reason = format!("deleted in {}", env.source.name);
     db::person::archive(db, env.source.workspace_id, &gone, &reason, env.now, env.delete_after()).await?;

@@ -14,11 +14,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub type Tickets = HashMap<i64, db::ticket::Known>;
 
 /// Applies the tickets of a batch, guarded against older news. Answers all tickets that the batch refers to.
-pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, known: &Known, counts: &mut Counts) -> db::Result<Tickets> {
+pub async fn apply(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    batch: &Batch,
+    known: &Known,
+    counts: &mut Counts,
+) -> db::Result<Tickets> {
     let (workspace, source) = (env.source.workspace_id, env.source.id);
     let referred = batch.tickets.iter().map(|ticket| ticket.id);
     let referred = referred.chain(batch.activities.iter().filter_map(|draft| draft.ticket_id));
-    let referred = referred.chain(batch.requesters.keys().copied()).chain(batch.ratings.iter().map(|rating| rating.ticket_id));
+    let referred =
+        referred.chain(batch.requesters.keys().copied()).chain(batch.ratings.iter().map(|rating| rating.ticket_id));
     let referred: BTreeSet<i64> = referred.collect();
     let referred: Vec<i64> = referred.into_iter().collect();
     let stored = db::ticket::load(db, workspace, source, &referred).await?;
@@ -92,7 +99,13 @@ fn newest(records: &[TicketRecord]) -> Vec<&TicketRecord> {
 }
 
 /// Notes former requesters, and gives what happened in their time to them (A4).
-async fn write_histories(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, known: &Known, tickets: &mut Tickets) -> db::Result<()> {
+async fn write_histories(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    batch: &Batch,
+    known: &Known,
+    tickets: &mut Tickets,
+) -> db::Result<()> {
     let mut grown: Vec<(i64, Vec<FormerRequester>)> = Vec::new();
     for (id, more) in &batch.requesters {
         if let Some(ticket) = tickets.get_mut(id)

@@ -6,9 +6,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::value::RawValue;
 
 use super::change::{Field, words};
+use super::context::{DecodeContext, NO_ID, NO_OBJECT, NO_TIME, refuse};
 use super::json::{Json, elements, member, members, parts, view};
 use super::lenient::{Lenient, Said};
-use super::{DecodeContext, NO_ID, NO_OBJECT, NO_TIME, refuse};
 use crate::model::activity::{ActivityDraft, Origin};
 use crate::model::batch::{Redaction, Refused};
 use crate::model::stream::Stream;
@@ -172,8 +172,8 @@ impl Opening {
         }
     }
 
-    /// A hint only, for all that it is from an export: the ticket itself tells more of its opening, and the two must not take turns
-    /// in writing the same activity.
+    /// A hint only, for all that it is from an export: the ticket itself tells more of its opening, and the two must
+    /// not take turns in writing the same activity.
     fn activity(&self, update: Update<'_>, parts: &Parts<'_>, ctx: &DecodeContext<'_>) -> ActivityDraft {
         let channel = parts.via.and_then(|via| member(via, "channel"));
         let channel = Lenient::default().text("via", channel).filled();

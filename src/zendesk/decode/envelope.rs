@@ -19,7 +19,8 @@ pub struct Envelope {
     pub event_type: Option<String>,
 }
 
-/// The envelope of a body. None when it is no JSON object, is nested beyond reason, or has an id or type that is no short text.
+/// The envelope of a body. None when it is no JSON object, is nested beyond reason, or has an id or type that is no
+/// short text.
 pub fn envelope(body: &[u8]) -> Option<Envelope> {
     let text = std::str::from_utf8(body).ok()?;
     if is_deep(body) {
@@ -35,7 +36,8 @@ pub fn envelope(body: &[u8]) -> Option<Envelope> {
     (object && fits).then_some(envelope)
 }
 
-/// The type without its prefix, in either of its spellings (A3): `zen:event-type:user.created`, `zen:event-type/user.created`.
+/// The type without its prefix, in either of its spellings (A3): `zen:event-type:user.created`,
+/// `zen:event-type/user.created`.
 pub fn event_type(text: &str) -> String {
     let name = text.trim().to_lowercase();
     let prefix = name.strip_prefix("zen:event-type").and_then(|rest| rest.strip_prefix([':', '/']));

@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::context::{NO_ID, NO_OBJECT, refuse};
 use super::json::{Json, elements, members, parts, view};
 use super::lenient::{Lenient, MAX_KEY};
-use super::{NO_ID, NO_OBJECT, refuse};
 use crate::model::batch::Refused;
 use crate::model::field::FieldDef;
 use crate::model::stream::Stream;
 
-/// Keys of a person's `zd.…` fields that are ours (N1, N6, N8, A8) and that a custom field of the same name must not write.
+/// Keys of a person's `zd.…` fields that are ours (N1, N6, N8, A8) and that a custom field of the same name must not
+/// write.
 const PERSON_KEYS: &[&str] = &[
     "name",
     "name_prefix",

@@ -1,11 +1,12 @@
-//! What the `detail` of a webhook says of its record: a snapshot from about that time, good until the record itself is read.
+//! What the `detail` of a webhook says of its record: a snapshot from about that time, good until the record itself is
+//! read.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::DecodeContext;
+use super::context::DecodeContext;
 use super::json::{members, parts};
 use super::lenient::Lenient;
 use super::organization::blank as blank_organization;
@@ -17,7 +18,7 @@ use crate::model::person::{IdentityKind, PersonRecord, RecordStatus};
 use crate::model::ticket::TicketRecord;
 
 parts! {
-    /// The detail of a user's webhook. Empty is `""`, no organization is `"0"` [REAL].
+    /// The detail of a user's webhook. Empty is `""`, no organization is `"0"` (recorded).
     User {
         role "role", email "email", external_id "external_id", organization_id "organization_id", created_at "created_at",
         updated_at "updated_at",
@@ -32,7 +33,7 @@ parts! {
 }
 
 parts! {
-    /// The detail of a ticket's webhook: ids are texts, enums in upper case [REAL].
+    /// The detail of a ticket's webhook: ids are texts, enums in upper case (recorded).
     Ticket {
         requester "requester_id", submitter "submitter_id", assignee "assignee_id", organization "organization_id",
         subject "subject", description "description", status "status", priority "priority", kind "type", via "via",
@@ -42,7 +43,8 @@ parts! {
     left "id"
 }
 
-/// A user with address, external id and role alone. None without a role: it would be unknown whether it is a customer (R36).
+/// A user with address, external id and role alone. None without a role: it would be unknown whether it is a customer
+/// (R36).
 pub(super) fn person(
     id: &str,
     detail: &RawValue,

@@ -99,7 +99,10 @@ mod tests {
 
     use super::*;
 
-    fn check(results: &str, expected: &[(Option<usize>, Option<&str>, bool, Option<&str>)]) {
+    /// Index, id, success and error of a row.
+    type Told<'a> = (Option<usize>, Option<&'a str>, bool, Option<&'a str>);
+
+    fn check(results: &str, expected: &[Told<'_>]) {
         let text = format!(
             r#"{{"job_status":{{"id":"V3-1","total":1,"progress":null,"status":"completed","results":{results}}}}}"#
         );

@@ -1,7 +1,8 @@
-//! JSON as a tree that is looked at in place: nothing is parsed that nobody asks for, and nothing that is valid JSON fails.
+//! JSON as a tree that is looked at in place: nothing is parsed that nobody asks for, and nothing that is valid JSON
+//! fails.
 //!
-//! serde_json's own types refuse a number of 2,000 digits, half a surrogate pair or 200 levels, and with them the whole document.
-//! A [`RawValue`] takes all of these without recursion, so that one bad field costs no more than itself.
+//! serde_json's own types refuse a number of 2,000 digits, half a surrogate pair or 200 levels, and with them the whole
+//! document. A [`RawValue`] takes all of these without recursion, so that one bad field costs no more than itself.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,7 +35,8 @@ pub(super) fn view(raw: &RawValue) -> Json<'_> {
     }
 }
 
-/// Each member of an object, in order. False when the text is no object; members before a syntax error have been seen by then.
+/// Each member of an object, in order. False when the text is no object; members before a syntax error have been seen
+/// by then.
 pub(super) fn members<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a RawValue)) -> bool {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Members(each)).is_ok() && deserializer.end().is_ok()

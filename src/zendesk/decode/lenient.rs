@@ -1,4 +1,5 @@
-//! Reading one part of a record at a time: what is no good is left out with a [`Problem`], and the rest of the record stands.
+//! Reading one part of a record at a time: what is no good is left out with a [`Problem`], and the rest of the record
+//! stands.
 
 use std::borrow::Cow;
 
@@ -103,7 +104,8 @@ impl Lenient {
         cleaned
     }
 
-    /// An id of another record: a whole number or its digits, as canonical text. `0`, `""` and `-1` (the system) are none.
+    /// An id of another record: a whole number or its digits, as canonical text. `0`, `""` and `-1` (the system) are
+    /// none.
     pub(super) fn id(&mut self, part: &str, raw: Option<&RawValue>) -> Said<String> {
         match self.number(part, raw) {
             Said::Is(id) if id > 0 => Said::Is(id.to_string()),

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use serde_json::Map;
 use serde_json::value::RawValue;
 
+use super::context::{DecodeContext, NO_ID, NO_OBJECT, refuse};
 use super::field::organization_key;
 use super::json::{members, parts};
 use super::lenient::Lenient;
 use super::user::{custom_fields, put};
-use super::{DecodeContext, NO_ID, NO_OBJECT, refuse};
 use crate::model::batch::Refused;
 use crate::model::organization::OrganizationRecord;
 use crate::model::stream::Stream;

@@ -9,7 +9,8 @@ use super::json::{Json, member, members, view};
 pub struct Page {
     /// The records, each its own JSON.
     pub records: Vec<Box<RawValue>>,
-    /// Cursor of the next page; of an export, also where to go on later. Null at the end of some: keep the old one then.
+    /// Cursor of the next page; of an export, also where to go on later. Null at the end of some: keep the old one
+    /// then.
     pub after_cursor: Option<String>,
     /// True when there is nothing more now.
     pub end_of_stream: Option<bool>,

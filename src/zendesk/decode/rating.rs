@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
+use super::context::{NO_ID, NO_OBJECT, NO_TIME, refuse};
 use super::json::{Json, elements, member, members, parts, view};
 use super::lenient::Lenient;
-use super::{NO_ID, NO_OBJECT, NO_TIME, refuse};
 use crate::model::batch::Refused;
 use crate::model::stream::Stream;
 use crate::model::ticket::Rating;
@@ -130,7 +130,8 @@ fn rating_of(answer: &Answer<'_>, lenient: &mut Lenient) -> Option<Answered> {
     Some(Answered { points, scale, score, comment: None, reason: None, at })
 }
 
-/// The classic score of points on a scale: of five, 1–3 are bad and 4–5 good (A5); of two or three only the best is good.
+/// The classic score of points on a scale: of five, 1–3 are bad and 4–5 good (A5); of two or three only the best is
+/// good.
 fn score_of(points: i64, scale: i64) -> &'static str {
     let good_from = if scale >= 5 { scale - 1 } else { scale };
     if points >= good_from { "good" } else { "bad" }

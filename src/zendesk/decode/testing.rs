@@ -3,10 +3,17 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::DecodeContext;
+use super::context::DecodeContext;
 use super::json::members;
 use crate::model::person::IdentityKind;
 use crate::model::source::SourceSettings;
+
+/// A webhook of a ticket, to be given a NAME and an EVENT.
+pub(super) const TICKET_WEBHOOK: &str = r#"{"account_id":22129848,"detail":{"actor_id":"42","assignee_id":"9","brand_id":"3","created_at":
+    "2025-01-08T10:00:00Z","custom_status":"4","description":"on fire","external_id":null,"form_id":"0","group_id":"5","id":"155",
+    "is_public":true,"organization_id":"6","priority":"LOW","requester_id":"7","status":"OPEN","subject":"Printer","submitter_id":
+    "7","tags":["b","a"],"type":"TASK","updated_at":"2025-01-08T10:12:07Z","via":{"channel":"web_service"}},"event":EVENT,
+    "id":"cbe4028c","subject":"zen:ticket:155","time":"2025-01-08T10:12:07.672717030Z","type":"zen:event-type:ticket.NAME"}"#;
 
 /// JSON that a test wrote.
 pub(super) fn raw(text: &str) -> Box<RawValue> {

@@ -6,14 +6,14 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::context::{DecodeContext, NO_ID, NO_OBJECT, refuse};
 use super::json::{Json, elements, member, members, parts, view};
 use super::lenient::Lenient;
-use super::{DecodeContext, NO_ID, NO_OBJECT, refuse};
 use crate::model::batch::Refused;
 use crate::model::stream::Stream;
 use crate::model::ticket::TicketRecord;
 
-/// What Zendesk writes over the subject of a ticket that is deleted for good [REAL].
+/// What Zendesk writes over the subject of a ticket that is deleted for good (recorded).
 const SCRUBBED: &str = "SCRUBBED";
 
 /// A stamp beyond it (the year 3000) is a mistake, and would keep every later version out.
@@ -35,7 +35,8 @@ parts! {
         | "collaborator" | "abilities" | "deleted_ticket_form_id" | "incident_count"
 }
 
-/// A ticket. Its version is the newer of `generated_timestamp` and `updated_at`; a `generated_timestamp` of 0 says nothing [REAL].
+/// A ticket. Its version is the newer of `generated_timestamp` and `updated_at`; a `generated_timestamp` of 0 says
+/// nothing (recorded).
 pub fn ticket(raw: &RawValue, _ctx: &DecodeContext<'_>) -> Result<TicketRecord, Refused> {
     let stream = Stream::Tickets.as_str();
     let parts = Parts::read(raw.get()).ok_or_else(|| refuse(stream, "", NO_OBJECT, raw))?;

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::context::{DecodeContext, NO_ID, NO_OBJECT, refuse};
 use super::field::person_key;
 use super::json::{Json, members, parts, view};
 use super::lenient::{Lenient, MAX_KEY, Said};
-use super::{DecodeContext, NO_ID, NO_OBJECT, refuse};
 use crate::model::batch::Refused;
 use crate::model::email::Email;
 use crate::model::field::{Given, PerField, SystemField};
@@ -70,8 +70,8 @@ pub fn deleted_user(raw: &RawValue) -> Result<PersonRecord, Refused> {
     Ok(record)
 }
 
-/// Which of two users that were merged stays, and which went into it: the inactive one lost (R35). None while both or neither
-/// are inactive.
+/// Which of two users that were merged stays, and which went into it: the inactive one lost (R35). None while both or
+/// neither are inactive.
 pub fn merge_direction(a: &PersonRecord, b: &PersonRecord) -> Option<(String, String)> {
     let gone = |record: &PersonRecord| record.status.is_gone() || record.status == RecordStatus::Merged;
     match (gone(a), gone(b)) {
@@ -269,7 +269,8 @@ pub(super) fn email(
     }
 }
 
-/// The phone number in E.164; with an extension or unreadable as it was written. A key only when it is known not to be shared (I4).
+/// The phone number in E.164; with an extension or unreadable as it was written. A key only when it is known not to be
+/// shared (I4).
 fn phone(record: &mut PersonRecord, parts: &Parts<'_>, ctx: &DecodeContext<'_>, lenient: &mut Lenient) {
     let shared = lenient.truth("shared_phone_number", parts.shared_phone);
     let given = lenient.text("phone", parts.phone).given();

@@ -105,18 +105,25 @@ impl World {
         let theirs: Vec<_> = self.tickets.values().filter(|t| t.requester_id == loser).map(|t| t.id).collect();
         let organization_id = self.users.get(&winner).and_then(|user| user.organization_id);
         for id in theirs {
-            if let Some(ticket) = self.tickets.get_mut(&id) {
-                ticket.requester_id = winner;
-                ticket.organization_id = organization_id;
-                if let Some(rating) = ticket.rating_id.and_then(|id| self.ratings.get_mut(&id)) {
-                    rating.requester_id = winner;
-                }
+            let Some(ticket) = self.tickets.get_mut(&id) else { continue };
+            ticket.requester_id = winner;
+            let before = std::mem::replace(&mut ticket.organization_id, organization_id);
+            if let Some(rating) = ticket.rating_id.and_then(|id| self.ratings.get_mut(&id)) {
+                rating.requester_id = winner;
             }
-            let change = EventKind::Change(Field::Named("requester_id"), winner.into(), loser.into());
-            self.push_audit(id, By { user_id: -1, channel: "system" }, now, vec![change]);
-            self.touch_ticket(id, now, true);
+            let mut history = vec![EventKind::Change(Field::Named("requester_id"), winner.into(), loser.into())];
             let event = json!({"current": winner.to_string(), "previous": loser.to_string()});
-            self.announce_ticket(id, -1, now, vec![("ticket.requester_changed", event)]);
+            let mut told = vec![("ticket.requester_changed", event)];
+            if before != organization_id {
+                let field = Field::Named("organization_id");
+                history.push(EventKind::Change(field, organization_id.into(), before.into()));
+                let words = |id: Option<i64>| id.map(|id| id.to_string());
+                let event = json!({"current": words(organization_id), "previous": words(before)});
+                told.push(("ticket.organization_changed", event));
+            }
+            self.push_audit(id, By { user_id: -1, channel: "system" }, now, history);
+            self.touch_ticket(id, now, true);
+            self.announce_ticket(id, -1, now, told);
         }
     }
 

@@ -147,6 +147,10 @@ fn on_ticket(world: &mut World, by: By, given: &Value, now: Stamp, name: &str) -
             let words = given["text"].as_str().unwrap_or_default();
             world.redact_comment(by, now, ticket_id, comment(), words)?;
         }
+        "redact_attachment" => {
+            let file = given["attachment_id"].as_i64().unwrap_or_default();
+            world.redact_attachment(by, now, ticket_id, comment(), file)?;
+        }
         "make_private" => world.make_private(by, now, ticket_id, comment())?,
         "merge_tickets" => {
             let target = id(given, "target_id")?;

@@ -8,8 +8,9 @@ use crate::time::Stamp;
 use crate::world::World;
 use crate::world::audit::EventKind;
 use crate::world::rating::Score;
-use crate::world::ticket::{Gone, Status, Ticket};
+use crate::world::ticket::{Gone, Status, Ticket, TicketType};
 use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 /// After how long a solved ticket closes by itself.
@@ -141,7 +142,16 @@ fn tidy(world: &mut World, now: Stamp) -> Result<(), Refusal> {
     let by = agent(world)?;
     let priority = history::priority(world.life.random_range(0..4));
     let mut patch = TicketPatch::default();
-    match world.life.random_range(0..5) {
+    match world.life.random_range(0..14) {
+        5 => patch.subject = Some(texts::opening(&mut world.life, "en-US").0),
+        6 => patch.kind = Some(Some(TicketType::Problem)),
+        7 => patch.group_id = Some(world.catalog.groups.get(world.life.random_range(0..4)).map(|group| group.0)),
+        8 => patch.email_ccs = Some(vec![customer(world)?]),
+        9 => patch.followers = Some(vec![by.user_id]),
+        10 => patch.external_id = Some(Some(format!("case-{}", world.life.random_range(1..1_000_000)))),
+        11 => patch.problem_id = Some(Some(ticket(world, |other| other.id != id)?)),
+        12 => patch.due_at = Some(Some(now.plus(86_400).to_string())),
+        13 => patch.custom_status_id = world.catalog.statuses.get(5).map(|status| status.0),
         0 => patch.priority = Some(Some(priority)),
         1 => patch.tags = Some(texts::tags(&mut world.life)),
         2 => patch.assignee_id = Some(Some(by.user_id)),
@@ -191,7 +201,22 @@ fn change_customer(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refus
         92 if rng.random_bool(0.7) => patch.signs_in = true,
         _ => patch.suspended = Some(true),
     }
+    if rng.random_bool(0.25) {
+        patch = rare_change(rng, culture);
+    }
     world.update_user(by, now, id, patch)
+}
+
+/// A change that people make now and then.
+fn rare_change(rng: &mut ChaCha8Rng, culture: &names::Culture) -> UserPatch {
+    let words = Some(Some(texts::note(rng).to_owned()));
+    match rng.random_range(0..5) {
+        0 => UserPatch { notes: words, ..UserPatch::default() },
+        1 => UserPatch { details: words, ..UserPatch::default() },
+        2 => UserPatch { alias: Some(Some(names::proper(rng, culture))), ..UserPatch::default() },
+        3 => UserPatch { time_zone: Some(culture.zones[1].to_owned()), ..UserPatch::default() },
+        _ => UserPatch { remote_photo_url: Some("https://acme.example/me.png".into()), ..UserPatch::default() },
+    }
 }
 
 fn organization(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal> {
@@ -199,11 +224,20 @@ fn organization(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal>
     let number = world.life.random_range(1_000..9_999_999);
     let name =
         format!("{} {number}", names::pick(&mut world.life, &["Fjord Travel", "Café Luz", "Grün & Co", "Zephyr"]));
-    let patch = OrganizationPatch { name: Some(name), ..OrganizationPatch::default() };
+    let mut patch = OrganizationPatch { name: Some(name), ..OrganizationPatch::default() };
     let live: Vec<_> = world.index.organization_names.values().copied().collect();
     let chosen = live.iter().min_by_key(|id| ((**id * 31 + number) % 1_009, **id)).copied();
     match (roll, chosen) {
-        (94, Some(id)) => world.update_organization(by, now, id, patch),
+        (94, Some(id)) => {
+            match world.life.random_range(0..5) {
+                0 => patch.name = None,
+                1 => patch.external_id = Some(Some(format!("ORG-{number}"))),
+                2 => patch.organization_fields = Some([("seats".to_owned(), json!(number % 500))].into()),
+                _ => {}
+            }
+            patch.tags = world.life.random_bool(0.4).then(|| texts::tags(&mut world.life));
+            world.update_organization(by, now, id, patch)
+        }
         (95, Some(id)) if live.len() > 5 => world.delete_organization(by, now, id),
         _ => {
             let id = world.create_organization(by, now, patch)?;
@@ -216,7 +250,11 @@ fn organization(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal>
 
 fn end_something(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal> {
     let by = agent(world)?;
-    match (roll, world.life.random_range(0..3)) {
+    match (roll, world.life.random_range(0..4)) {
+        (96, 3) => {
+            let gone = world.tickets.values().rev().take(2_000).find(|t| t.gone == Gone::Deleted).map(|t| t.id);
+            world.restore_ticket(by, now, gone.ok_or(Refusal::NotFound)?)
+        }
         (96, 0) => {
             let id = ticket(world, |_| true)?;
             world.delete_ticket(by, now, id)
@@ -229,7 +267,7 @@ fn end_something(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal
             let id = ticket(world, |ticket| ticket.status == Status::New)?;
             world.mark_as_spam(by, now, id)
         }
-        (97, 0) => redact(world, by, now),
+        (97, 0 | 1) => redact(world, by, now),
         (97, _) => {
             let (source, target) =
                 (ticket(world, |t| t.status < Status::Closed)?, ticket(world, |t| t.status < Status::Closed)?);
@@ -254,6 +292,14 @@ fn end_something(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal
 fn redact(world: &mut World, by: By, now: Stamp) -> Result<(), Refusal> {
     let id = ticket(world, |ticket| ticket.status != Status::Closed)?;
     let events = world.tickets[&id].audits.iter().flat_map(|audit| &audit.events);
-    let comment = events.filter(|e| matches!(e.kind, EventKind::Comment(_))).map(|e| e.id).next_back();
-    world.redact_comment(by, now, id, comment.ok_or(Refusal::NotFound)?, "")
+    let mut comments = events.filter_map(|event| match &event.kind {
+        EventKind::Comment(comment) => Some((event.id, comment.attachments.first().map(|file| file.id))),
+        _ => None,
+    });
+    let (comment, file) = comments.next_back().ok_or(Refusal::NotFound)?;
+    match (world.life.random_range(0..3), file) {
+        (_, Some(file)) => world.redact_attachment(by, now, id, comment, file),
+        (0, None) => world.make_private(by, now, id, comment),
+        _ => world.redact_comment(by, now, id, comment, ""),
+    }
 }

@@ -1,0 +1,61 @@
+//! Zendesk into the CDP: polls and webhooks on real Postgres and the simulated Zendesk.
+
+use crate::support::{Setup, World};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_first_sync_brings_everybody() {
+    let world = World::synced(Setup::default()).await;
+    let source = world.source().await;
+    assert_eq!(source.state.as_str(), "connected");
+    assert!(world.count("person").await > 20);
+    assert!(world.count("ticket").await >= 30);
+    assert!(world.count("activity").await > 30);
+    assert_eq!(world.count("dead_letter").await, 0);
+}
+
+#[tokio::test]
+async fn the_same_again_writes_nothing() {
+    let world = World::synced(Setup::default()).await;
+    let before = tuples_written(&world).await;
+    let source = world.source().await;
+    let since = world.clock.now() - chrono::Duration::days(90);
+    deskbridge::pipeline::lifecycle::resync(
+        &world.ctx,
+        &source,
+        deskbridge::pipeline::lifecycle::Resync::Backfill(since),
+    )
+    .await
+    .expect("a backfill");
+    world.sync().await;
+    assert_eq!(tuples_written(&world).await, before);
+}
+
+#[tokio::test]
+async fn a_webhook_becomes_an_activity_once() {
+    let world = World::synced(Setup::default()).await;
+    let user = world.act(json!({"do": "create_user", "name": "Homer Simpson", "email": "homer@springfield.io"})).await;
+    world.run_jobs().await;
+    assert_eq!(world.count("person WHERE first_name = 'Homer' AND last_name = 'Simpson'").await, 1);
+    let before = world.count("activity").await;
+    world
+        .act(json!({"do": "create_ticket", "requester_id": user["id"], "subject": "Donuts", "body": "Where are they?"}))
+        .await;
+    world.run_jobs().await;
+    assert_eq!(world.count("activity WHERE type = 'zd.ticket.created' AND message = 'Where are they?'").await, 1);
+    let after_webhook = world.count("activity").await;
+    assert!(after_webhook > before);
+    world.settle().await;
+    assert_eq!(world.count("activity").await, after_webhook, "the export tells nothing that the webhook did not");
+}
+
+/// Rows inserted, updated or deleted so far in the tables of data.
+async fn tuples_written(world: &World) -> i64 {
+    sqlx::query("SELECT pg_stat_force_next_flush()").execute(&world.ctx.pool).await.expect("statistics");
+    world
+        .value(
+            "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables
+             WHERE relname NOT IN ('checkpoint', 'job', 'run', 'source', 'schedule')",
+        )
+        .await
+}
