@@ -1,12 +1,15 @@
 //! The command line: arguments become flows, what they answer becomes tables, JSON and exit codes.
 
+mod check;
 mod connect;
 mod credentials;
 mod daemon;
+mod dead_letter;
 mod error;
 mod health;
 mod options;
 mod output;
+mod prune;
 mod session;
 mod source;
 mod source_show;
@@ -48,11 +51,20 @@ enum Command {
     Migrate,
     /// Ask the daemon on this machine whether it is ready (for a container's health check).
     Health,
+    /// Look at configuration, database, credentials, webhooks and streams; say what to do about failures.
+    Check(check::Check),
     /// Connect Zendesk accounts and see to them.
     #[command(subcommand)]
     Source(source::SourceCommand),
     /// Read a source now, and show how it goes.
     Sync(sync::Sync),
+    /// See to what could not be applied.
+    #[command(subcommand)]
+    DeadLetter(dead_letter::DeadLetterCommand),
+    /// Remove what is past its retention now, instead of waiting for the daemon.
+    Prune(prune::Prune),
+    /// Apply stored webhooks once more.
+    Replay(prune::Replay),
     // import: src/cli/import.rs
     // demo: src/cli/demo.rs
 }
@@ -87,8 +99,12 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
         Command::Serve(args) => daemon::serve(globals, args).await,
         Command::Migrate => daemon::migrate(globals).await,
         Command::Health => health::run(globals).await,
+        Command::Check(args) => check::run(globals, args).await,
         Command::Source(command) => source::run(globals, command).await,
         Command::Sync(args) => sync::run(globals, args).await,
+        Command::DeadLetter(command) => dead_letter::run(globals, command).await,
+        Command::Prune(args) => prune::prune(globals, args).await,
+        Command::Replay(args) => prune::replay(globals, args).await,
     }
 }
 

@@ -151,6 +151,11 @@ pub fn confirm(yes: bool) -> anyhow::Result<()> {
     }
 }
 
+/// A remedy with the source's name in place of the word NAME.
+pub fn named(remedy: &str, source: &str) -> String {
+    plain(&remedy.replace("NAME", source))
+}
+
 /// A number and its noun.
 pub fn count(number: impl Into<i128>, one: &str, many: &str) -> String {
     match number.into() {

@@ -1,7 +1,7 @@
 //! `sync`: reads a source now, beside any daemon, and shows how it goes.
 
 use super::error::{failed, usage};
-use super::output::{Format, Table, plain, say, say_json, time};
+use super::output::{Format, Table, named, plain, say, say_json, time};
 use super::session::{self, Globals, Log, Session, told};
 use crate::app;
 use crate::db;
@@ -269,7 +269,10 @@ async fn summary(
     table.print();
     for checkpoint in all.iter().filter(|checkpoint| fate(checkpoint, started) == Fate::Failed) {
         say(format_args!("\n{}: {}", checkpoint.stream.as_str(), plain(checkpoint.error.as_deref().unwrap_or(""))));
-        say(format_args!("  what to do: {}", checkpoint.remedy.as_deref().unwrap_or("see the log")));
+        say(format_args!(
+            "  what to do: {}",
+            named(checkpoint.remedy.as_deref().unwrap_or("see the log"), &source.name)
+        ));
     }
     told(ok)
 }
