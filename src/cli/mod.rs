@@ -9,6 +9,8 @@ mod error;
 mod health;
 mod options;
 mod output;
+mod person;
+mod person_show;
 mod prune;
 mod session;
 mod source;
@@ -58,6 +60,9 @@ enum Command {
     Source(source::SourceCommand),
     /// Read a source now, and show how it goes.
     Sync(sync::Sync),
+    /// Find, show and explain people; archive, restore and delete them.
+    #[command(subcommand)]
+    Person(person::PersonCommand),
     /// See to what could not be applied.
     #[command(subcommand)]
     DeadLetter(dead_letter::DeadLetterCommand),
@@ -102,6 +107,7 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
         Command::Check(args) => check::run(globals, args).await,
         Command::Source(command) => source::run(globals, command).await,
         Command::Sync(args) => sync::run(globals, args).await,
+        Command::Person(command) => person::run(globals, command).await,
         Command::DeadLetter(command) => dead_letter::run(globals, command).await,
         Command::Prune(args) => prune::prune(globals, args).await,
         Command::Replay(args) => prune::replay(globals, args).await,
