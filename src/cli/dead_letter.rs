@@ -1,6 +1,6 @@
 //! `dead-letter`: what could not be applied, to be looked at, retried or dismissed.
 
-use super::error::usage;
+use super::error::failed;
 use super::output::{Format, Table, confirm, count, distance, note, plain, say, say_json, when};
 use super::session::{self, Globals, Log, Session, told};
 use crate::db;
@@ -165,7 +165,7 @@ async fn show(session: &Session, args: &Show) -> anyhow::Result<()> {
 
 async fn find(session: &Session, id: i64) -> anyhow::Result<DeadLetter> {
     let found = db::dead_letter::get(&mut *session.db().await?, session.workspace, id).await?;
-    found.ok_or_else(|| usage(format!("there is no dead letter {id}"), "see deskbridge dead-letter list"))
+    found.ok_or_else(|| failed(format!("there is no dead letter {id}"), "see deskbridge dead-letter list"))
 }
 
 /// The letters meant, without their bytes where they were listed.

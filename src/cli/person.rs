@@ -1,6 +1,6 @@
 //! `person`: finding people, and archiving, restoring and deleting them.
 
-use super::error::usage;
+use super::error::{failed, usage};
 use super::output::{Format, Table, confirm, count, note, say, say_json};
 use super::person_show;
 use super::session::{self, Globals, Log, Session};
@@ -128,7 +128,7 @@ async fn resolve(session: &Session, id: i64) -> anyhow::Result<i64> {
     let mut db = session.db().await?;
     let today = db::merge::resolve(&mut db, session.workspace, id).await?;
     if db::person::load(&mut db, session.workspace, &[today]).await?.is_empty() {
-        return Err(usage(format!("there is no person {id}"), "see deskbridge person find"));
+        return Err(failed(format!("there is no person {id}"), "see deskbridge person find"));
     }
     if today != id {
         note(format_args!("{id} was merged into {today}."));

@@ -1,7 +1,7 @@
 //! `person show` and `person explain`.
 
-use super::error::usage;
-use super::output::{Format, Table, plain, say, say_json};
+use super::error::failed;
+use super::output::{Format, Table, plain, say, say_json, time};
 use super::session::Session;
 use crate::db;
 use crate::model::consent::{Channel, ConsentEvent};
@@ -9,6 +9,7 @@ use crate::model::field::SystemField;
 use crate::model::person::Person;
 use crate::model::source::{MergeStrategy, Source, SourceState};
 use crate::rules::consent;
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 /// Activities shown.
@@ -43,7 +44,7 @@ fn name_of(sources: &[Source], id: &Value) -> String {
 
 async fn row(session: &Session, id: i64) -> anyhow::Result<Value> {
     let row = db::person::show(&mut *session.db().await?, session.workspace, id).await?;
-    row.ok_or_else(|| usage(format!("there is no person {id}"), "see deskbridge person find"))
+    row.ok_or_else(|| failed(format!("there is no person {id}"), "see deskbridge person find"))
 }
 
 /// Shows a person.
@@ -77,7 +78,7 @@ pub async fn show(session: &Session, id: i64, format: Format) -> anyhow::Result<
             .iter()
             .filter(|(key, value)| !matches!(key.as_str(), "workspace_id" | "person_id") && !value.is_null())
         {
-            table.row([format!("  {key}"), text(value)]);
+            table.row([format!("  {key}"), cell(key, value)]);
         }
         table.print();
     }
@@ -107,7 +108,7 @@ fn head(person: &Value) {
         columns.into_iter().chain(["created_at", "updated_at", "archived_at", "archive_reason", "delete_after"])
     {
         if !person[column].is_null() {
-            table.row([column.to_string(), text(&person[column])]);
+            table.row([column.to_string(), cell(column, &person[column])]);
         }
     }
     for (key, value) in person["fields"].as_object().into_iter().flatten() {
@@ -127,17 +128,39 @@ fn section(parts: &Map<String, Value>, name: &str, columns: &[&str], sources: &[
 
 fn rows(items: &[Value], columns: &[&str], sources: &[Source]) {
     const WIDEST: usize = 60;
-    let headings: Vec<String> =
-        columns.iter().map(|column| format!("  {}", column.trim_end_matches("_id").replace('_', " "))).collect();
+    let heading = |column: &&str| column.trim_end_matches("_id").replace('_', " ");
+    let mut headings: Vec<String> = columns.iter().map(heading).collect();
+    indent(&mut headings);
     let mut table = Table::new(&headings.iter().map(String::as_str).collect::<Vec<_>>());
     for item in items {
-        table.row(columns.iter().map(|column| {
-            let cell = if *column == "source_id" { name_of(sources, &item[*column]) } else { text(&item[*column]) };
+        let cell = |column: &&str| {
+            let cell = match *column {
+                "source_id" => name_of(sources, &item[*column]),
+                column => cell(column, &item[column]),
+            };
             let short: String = cell.chars().take(WIDEST).collect();
-            format!("  {short}{}", if cell.chars().count() > WIDEST { "…" } else { "" })
-        }));
+            format!("{short}{}", if cell.chars().count() > WIDEST { "…" } else { "" })
+        };
+        let mut cells: Vec<String> = columns.iter().map(cell).collect();
+        indent(&mut cells);
+        table.row(cells);
     }
     table.print();
+}
+
+fn indent(cells: &mut [String]) {
+    if let Some(first) = cells.first_mut() {
+        first.insert_str(0, "  ");
+    }
+}
+
+/// A value as it stands in a table; times in their short form.
+fn cell(column: &str, value: &Value) -> String {
+    let at = value.as_str().filter(|_| column.ends_with("at") || column == "delete_after");
+    match at.and_then(|at| at.parse::<DateTime<Utc>>().ok()) {
+        Some(at) => time(at),
+        None => text(value),
+    }
 }
 
 /// Explains a person.
@@ -150,13 +173,13 @@ pub async fn explain(session: &Session, id: i64, field: Option<&str>, format: Fo
     let ledger = db::consent::load(&mut db, session.workspace, &[id]).await?.remove(&id).unwrap_or_default();
     drop(db);
     let person =
-        loaded.first().ok_or_else(|| usage(format!("there is no person {id}"), "see deskbridge person find"))?;
+        loaded.first().ok_or_else(|| failed(format!("there is no person {id}"), "see deskbridge person find"))?;
     let mut fields = fields(person, &raw, &sources);
     if let Some(field) = field {
         fields.retain(|explained| explained["field"] == field);
         if fields.is_empty() {
             let known = SystemField::ALL.map(SystemField::as_str).join(", ");
-            return Err(usage(
+            return Err(failed(
                 format!("person {id} has no field {field:?}"),
                 format!("fields are {known}, and those that person show lists"),
             ));

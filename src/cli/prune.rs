@@ -47,11 +47,14 @@ pub async fn prune(globals: &Globals, args: &Prune) -> anyhow::Result<()> {
         print(&would, args.format)?;
         return Ok(());
     }
-    if !args.yes {
+    if would == Pruned::default() && !args.format.json {
+        // What is only due for upkeep (settled letters, old runs) goes without a question.
+        say("No activity, webhook or person is past its time.");
+    } else if !args.yes {
         note("What would go:");
         note(lines(&would).iter().map(|(name, number)| format!("  {name}: {number}")).collect::<Vec<_>>().join("\n"));
     }
-    confirm(args.yes)?;
+    confirm(args.yes || would == Pruned::default())?;
     let pruned = prune::prune(&session.ctx).await?;
     print(&pruned, args.format)
 }
