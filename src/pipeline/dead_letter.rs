@@ -100,10 +100,8 @@ async fn retry_of(ctx: &Context, source: &Source, letters: Vec<DeadLetter>) -> R
             Way::Webhook(body) => events::prepare(ctx, source, std::iter::once(body.as_slice())).await?.0,
             Way::Bytes(stream, body) => decode_again(ctx, source, stream, &body),
         };
-        let outcome = match batch.refused.is_empty() {
-            true => Outcome::Applied,
-            false => Outcome::Refused(String::new()),
-        };
+        let refused = batch.refused.first().map(|refused| Outcome::Refused(refused.reason.clone()));
+        let outcome = refused.unwrap_or(Outcome::Applied);
         outcomes.extend(settle(ctx, source, batch, vec![(letter.id, outcome)]).await?);
     }
     for chunk in records.chunks(TOGETHER) {
