@@ -82,7 +82,11 @@ impl Findings {
         }
         let mut table = Table::new(&[]);
         for finding in &self.0 {
-            table.row([finding.verdict.as_str(), &finding.subject, &finding.detail]);
+            let mut lines = finding.detail.lines();
+            table.row([finding.verdict.as_str(), &finding.subject, lines.next().unwrap_or_default()]);
+            for line in lines {
+                table.row(["", "", line]);
+            }
         }
         table.print();
         let mut todo = self.0.iter().filter(|finding| !finding.todo.is_empty()).peekable();

@@ -36,7 +36,7 @@ then variables DESKBRIDGE__SECTION__KEY. Exit codes: 0 done, 1 failed, 2 cannot 
 
 /// Keeps Zendesk Support and a customer data platform in Postgres in step.
 #[derive(Debug, Parser)]
-#[command(name = "deskbridge", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "deskbridge", bin_name = "deskbridge", version, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
     /// Settings file (TOML); config/default.toml explains every key.
     #[arg(long, global = true, value_name = "FILE")]

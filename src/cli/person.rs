@@ -223,7 +223,10 @@ async fn restore(session: &Session, args: &Restore) -> anyhow::Result<()> {
         say(format_args!("{} lifted.", count(lifted, "tombstone", "tombstones")));
         match lifted {
             0 => say("Nothing of that was held back."),
-            _ => say("They come back with the next reading: deskbridge source resync NAME --fields-only"),
+            _ => say(format_args!(
+                "They come back when people are read again: deskbridge source resync {} --fields-only",
+                args.source.as_deref().unwrap_or("NAME")
+            )),
         }
     }
     if !args.ids.is_empty() {
