@@ -556,6 +556,19 @@ COMMENT ON COLUMN agent.role IS 'Role as the source names it.';
 COMMENT ON COLUMN agent.active IS 'False when deleted there.';
 COMMENT ON COLUMN agent.record_updated_at IS 'When the source last changed it.';
 
+CREATE TABLE nobody (
+    workspace_id  bigint      NOT NULL,
+    source_id     bigint      NOT NULL,
+    record_id     text        NOT NULL COLLATE "C",
+    noted_at      timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, source_id, record_id)
+);
+COMMENT ON TABLE nobody IS 'Records of users who stand for no person and need not be asked for again: deleted before they were met, or not known to the source.';
+COMMENT ON COLUMN nobody.workspace_id IS 'The workspace.';
+COMMENT ON COLUMN nobody.source_id IS 'The source.';
+COMMENT ON COLUMN nobody.record_id IS 'Id in the source.';
+COMMENT ON COLUMN nobody.noted_at IS 'When it was noted.';
+
 CREATE TABLE ticket (
     workspace_id     bigint      NOT NULL,
     source_id        bigint      NOT NULL,

@@ -9,6 +9,7 @@ pub mod field_def;
 pub mod identity;
 pub mod job;
 pub mod merge;
+pub mod nobody;
 pub mod organization;
 pub mod partition;
 pub mod person;

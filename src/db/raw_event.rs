@@ -151,10 +151,13 @@ pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<
 
 /// Empties the stored bytes that mention one of the subjects: part of an erasure (C7).
 pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, subjects: &[String]) -> Result<u64> {
+    if subjects.is_empty() {
+        return Ok(0);
+    }
     let gone = sqlx::query(
         "UPDATE raw_event SET body = ''::bytea
          WHERE workspace_id = $1 AND source_id = $2
-           AND substring(convert_from(body, 'SQL_ASCII') FROM '\"subject\"\\s*:\\s*\"([^\"]*)\"') = ANY($3)",
+           AND substring(encode(body, 'escape') FROM '\"subject\"\\s*:\\s*\"(zen:[^\"]*)\"') = ANY($3)",
     )
     .bind(workspace_id)
     .bind(source_id)

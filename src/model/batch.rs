@@ -43,6 +43,13 @@ pub enum Redaction {
         /// The comment.
         comment_id: String,
     },
+    /// One comment that was made private: customers no longer see it (A6).
+    Private {
+        /// The ticket.
+        ticket_id: i64,
+        /// The comment.
+        comment_id: String,
+    },
     /// Everything of a ticket.
     Ticket {
         /// The ticket.
@@ -71,29 +78,18 @@ pub struct Batch {
     pub redactions: Vec<Redaction>,
     /// Definitions of custom fields; a list replaces all of its entity.
     pub fields: Vec<FieldDef>,
+    /// Users who were asked for and whom the source does not know.
+    pub nobody: Vec<String>,
     /// What could not be decoded.
     pub refused: Vec<Refused>,
 }
 
 impl Batch {
-    /// True when there is nothing to apply.
-    pub fn is_empty(&self) -> bool {
-        self.people.is_empty()
-            && self.organizations.is_empty()
-            && self.tickets.is_empty()
-            && self.activities.is_empty()
-            && self.ratings.is_empty()
-            && self.requesters.is_empty()
-            && self.merges.is_empty()
-            && self.redactions.is_empty()
-            && self.fields.is_empty()
-            && self.refused.is_empty()
-    }
-
     /// Records ids of every person the batch refers to.
     pub fn person_records(&self) -> impl Iterator<Item = &str> {
         use super::activity::Owner;
         let people = self.people.iter().map(|person| person.record_id.as_str());
+        let people = people.chain(self.nobody.iter().map(String::as_str));
         let requesters = self.tickets.iter().filter_map(|ticket| ticket.requester.as_deref());
         let former = self.requesters.values().flatten().map(|former| former.requester.as_str());
         let owners = self.activities.iter().filter_map(|draft| match &draft.owner {
@@ -155,6 +151,7 @@ impl Batch {
             + self.merges.len()
             + self.redactions.len()
             + self.fields.len()
+            + self.nobody.len()
             + self.refused.len()
     }
 
@@ -179,6 +176,7 @@ impl Batch {
         take(&mut left, &mut self.ratings, &mut first.ratings);
         take(&mut left, &mut self.activities, &mut first.activities);
         take(&mut left, &mut self.redactions, &mut first.redactions);
+        take(&mut left, &mut self.nobody, &mut first.nobody);
         take(&mut left, &mut self.refused, &mut first.refused);
         Ok((first, self))
     }

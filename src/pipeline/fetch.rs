@@ -67,6 +67,8 @@ pub async fn fetch(
             }
         }
     }
+    let returned: BTreeSet<&str> = batch.people.iter().map(|person| person.record_id.as_str()).collect();
+    batch.nobody.extend(wanted.users.iter().filter(|id| !returned.contains(id.as_str())).cloned());
     Ok(())
 }
 
@@ -102,13 +104,15 @@ pub async fn missing(ctx: &Context, source: &Source, batch: &Batch) -> Result<Wa
         .chain(batch.ratings.iter().map(|rating| rating.ticket_id));
     let tickets: BTreeSet<i64> = tickets.filter(|id| !known_here.contains(id)).collect();
     let mut wanted = Wanted::default();
+    let mut requesters = BTreeSet::new();
     if !tickets.is_empty() {
         let ids: Vec<i64> = tickets.iter().copied().collect();
         let stored = db::ticket::load(&mut db, source.workspace_id, source.id, &ids).await?;
+        requesters.extend(stored.iter().filter_map(|ticket| ticket.requester.clone()));
         let stored: BTreeSet<i64> = stored.iter().map(|ticket| ticket.id).collect();
         wanted.tickets = tickets.difference(&stored).map(i64::to_string).collect();
     }
-    wanted.users = missing_users(&mut db, source, batch).await?;
+    wanted.users = missing_users(&mut db, source, batch, &requesters).await?;
     Ok(wanted)
 }
 
@@ -116,18 +120,24 @@ async fn missing_users(
     db: &mut sqlx::PgConnection,
     source: &Source,
     batch: &Batch,
+    requesters: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, FlowError> {
-    let here: BTreeSet<&str> = batch.people.iter().map(|person| person.record_id.as_str()).collect();
-    let referred: BTreeSet<&str> =
-        batch.person_records().filter(|record| !here.contains(record) && is_user_id(record)).collect();
+    let here = batch.people.iter().map(|person| person.record_id.as_str());
+    let here: BTreeSet<&str> = here.chain(batch.nobody.iter().map(String::as_str)).collect();
+    let referred: BTreeSet<&str> = batch
+        .person_records()
+        .chain(requesters.iter().map(String::as_str))
+        .filter(|record| !here.contains(record) && is_user_id(record))
+        .collect();
     if referred.is_empty() {
         return Ok(BTreeSet::new());
     }
     let ids: Vec<&str> = referred.iter().copied().collect();
     let links = db::person_source::load(db, source.workspace_id, source.id, &ids).await?;
     let agents = db::agent::among(db, source.workspace_id, source.id, &ids).await?;
-    let known: BTreeSet<&str> =
-        links.iter().map(|link| link.record_id.as_str()).chain(agents.iter().map(String::as_str)).collect();
+    let nobody = db::nobody::among(db, source.workspace_id, source.id, &ids).await?;
+    let others = agents.iter().chain(&nobody).map(String::as_str);
+    let known: BTreeSet<&str> = links.iter().map(|link| link.record_id.as_str()).chain(others).collect();
     Ok(referred.difference(&known).map(|id| id.to_string()).collect())
 }
 

@@ -75,6 +75,10 @@ pub struct Plan {
     pub gone: BTreeSet<i64>,
     /// Indexes of records of agents.
     pub agents: Vec<usize>,
+    /// Records that stand for no person: gone before they were met.
+    pub nobody: Vec<String>,
+    /// Records whose person was deleted here: nothing of them is kept.
+    pub buried: Vec<String>,
     /// What happened to the people's records.
     pub activities: Vec<ActivityDraft>,
     /// Records that said nothing new.
@@ -138,7 +142,11 @@ impl Planner<'_, '_> {
         match link {
             Some(link) => self.linked(link),
             None if self.record.status.is_customer() => self.unlinked(ids),
-            None => self.plan.skipped += u64::from(self.record.status != RecordStatus::Agent),
+            None if self.record.status == RecordStatus::Agent => {}
+            None => {
+                self.plan.nobody.push(self.record.record_id.clone());
+                self.plan.skipped += 1;
+            }
         }
     }
 
@@ -147,9 +155,12 @@ impl Planner<'_, '_> {
         let Some(person) = self.directory.people.get(&link.person_id) else {
             return self.plan.skipped += 1;
         };
-        let merged = link.status == RecordStatus::Merged.as_str();
-        if person.archived_at.is_some() || (merged && self.record.status.is_gone()) {
+        if person.archived_at.is_some() {
             return self.plan.skipped += 1;
+        }
+        if link.status == RecordStatus::Merged.as_str() && self.record.status.is_gone() {
+            // Zendesk shows the loser of a merge as deleted; nobody was deleted (R50).
+            return self.link(link.person_id, Some(&link));
         }
         self.note_changes(Some(&link));
         if self.record.status.is_gone() {
@@ -183,7 +194,11 @@ impl Planner<'_, '_> {
                 self.add_identities(id);
                 self.link(id, None);
             }
-            None if self.is_buried() || !self.context.settings.create_people => self.plan.skipped += 1,
+            None if self.is_buried() => {
+                self.plan.buried.push(self.record.record_id.clone());
+                self.plan.skipped += 1;
+            }
+            None if !self.context.settings.create_people => self.plan.skipped += 1,
             None => {
                 let id = ids.next().expect("as many ids are reserved as there are unlinked records");
                 self.note_changes(None);
@@ -338,7 +353,12 @@ impl Planner<'_, '_> {
                     .or(former.and_then(|link| link.organization_record_id.clone())),
             },
             name,
-            status: record.status.as_str().to_string(),
+            status: match former {
+                Some(link) if link.status == RecordStatus::Merged.as_str() && record.status.is_gone() => {
+                    link.status.clone()
+                }
+                _ => record.status.as_str().to_string(),
+            },
             record_updated_at: record.updated_at.or(former.and_then(|link| link.record_updated_at)),
             // A hint is not the whole record: the next whole one must be looked at.
             seen: if record.complete { self.context.seen[self.index] } else { 0 },

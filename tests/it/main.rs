@@ -1,6 +1,9 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
-mod support;
-
+mod convergence;
 mod corpus;
+mod faults;
 mod inbound;
+mod people;
+mod support;
+mod webhooks;
