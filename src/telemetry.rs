@@ -72,6 +72,17 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     begun.map_err(TelemetryError::Log)
 }
 
+/// Begins logging to stderr, in words: beside the answer of a command.
+///
+/// # Errors
+/// When `filter` cannot be read, or logging has begun already.
+pub fn init_beside(filter: &str) -> Result<(), TelemetryError> {
+    let parsed = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Filter(filter.to_owned(), error))?;
+    let lines =
+        fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false).without_time();
+    tracing_subscriber::registry().with(parsed).with(lines).try_init().map_err(TelemetryError::Log)
+}
+
 /// An error and all its causes on one line, outermost first. Causes that an error already tells are not repeated.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {

@@ -149,3 +149,14 @@ pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, rec
     .await?;
     Ok(gone.rows_affected())
 }
+
+/// Which of these letters are open, and why.
+pub async fn open_among(db: &mut PgConnection, workspace_id: i64, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    sqlx::query_as(
+        "SELECT id, reason FROM dead_letter WHERE workspace_id = $1 AND id = ANY($2) AND resolved_at IS NULL",
+    )
+    .bind(workspace_id)
+    .bind(ids)
+    .fetch_all(db)
+    .await
+}

@@ -15,6 +15,7 @@ pub mod partition;
 pub mod person;
 pub mod person_source;
 pub mod pool;
+pub mod profile;
 pub mod raw_event;
 pub mod run;
 pub mod schedule;

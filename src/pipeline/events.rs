@@ -230,3 +230,17 @@ pub async fn apply_bodies(
     tx.commit().await?;
     Ok((counts, refused))
 }
+
+/// Makes stored webhooks pending again. Answers how many were not pending already. A replay changes nothing that is right.
+pub async fn replay(
+    ctx: &Context,
+    source: &Source,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<u64, FlowError> {
+    let mut tx = ctx.pool.begin().await?;
+    let again = db::raw_event::replay(&mut tx, source.workspace_id, source.id, since, until).await?;
+    db::job::enqueue_apply(&mut tx, &[source.id], ctx.clock.now()).await?;
+    tx.commit().await?;
+    Ok(again)
+}

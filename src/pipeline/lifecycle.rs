@@ -123,7 +123,15 @@ pub async fn connect(ctx: &Context, request: Connect<'_>) -> Result<Connection, 
         }
     }
     let source = match db::source::by_name(&mut db, request.workspace, &name).await? {
-        Some(source) => source,
+        // A deleted source's records are still here: under its name only the same account may come back.
+        Some(source) if source.state == SourceState::Deleted && source.base_url.as_ref() != Some(&base_url) => {
+            return Err(LifecycleError::Taken(name));
+        }
+        Some(mut source) => {
+            db::source::set_settings(&mut db, source.id, &source.title, &request.settings, now).await?;
+            source.settings = request.settings;
+            source
+        }
         None => {
             let id = db::source::insert(
                 &mut db,
@@ -237,6 +245,7 @@ async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
     let mut tx = ctx.pool.begin().await?;
     make_months(&mut tx, &source.settings.retention, now).await?;
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
+    db::checkpoint::schedule(&mut tx, source.id, &streams, now).await?;
     db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
     if source.state != SourceState::Syncing
         && !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await?
@@ -347,6 +356,16 @@ pub async fn resync(ctx: &Context, source: &Source, how: Resync) -> Result<(), L
         }
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// Makes streams due now.
+pub async fn make_due(ctx: &Context, source: &Source, streams: &[Stream]) -> Result<(), LifecycleError> {
+    if !source.state.is_live() {
+        return Err(refused(source, "sync", ": reconnect it first"));
+    }
+    let mut db = ctx.pool.acquire().await?;
+    db::checkpoint::set_due(&mut db, source.id, streams, ctx.clock.now()).await?;
     Ok(())
 }
 
