@@ -3,6 +3,7 @@
 //! Arrows run down only: app → {http, worker} → pipeline → {db, zendesk, rules} → model; clock and config import nothing.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;

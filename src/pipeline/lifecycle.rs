@@ -238,10 +238,10 @@ async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
     make_months(&mut tx, &source.settings.retention, now).await?;
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
     db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
-    if source.state != SourceState::Syncing {
-        if !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await? {
-            return Err(refused(source, "connect", ": its state has just changed, try again"));
-        }
+    if source.state != SourceState::Syncing
+        && !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await?
+    {
+        return Err(refused(source, "connect", ": its state has just changed, try again"));
     }
     tx.commit().await?;
     Ok(())

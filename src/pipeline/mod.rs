@@ -6,6 +6,7 @@ pub mod context;
 pub mod events;
 pub mod fetch;
 pub mod gauges;
+pub mod import;
 pub mod lifecycle;
 pub mod person;
 pub mod poll;
