@@ -31,7 +31,7 @@ const LOG_EVERY: u64 = 100_000;
 /// field.ANYTHING, is a custom field. A row without an e-mail address, phone number, external id or key is left out.
 ///
 /// Nothing is written before the whole file has been checked, and importing the same file again writes nothing.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct ImportArgs {
     /// The file: .csv (commas, semicolons or tabs, with a header), or .ndjson or .jsonl
     pub file: PathBuf,
