@@ -80,7 +80,7 @@ async fn tally(session: &Session, source: &Source, now: DateTime<Utc>) -> anyhow
     let mut db = session.db().await?;
     let first = now.date_naive() - Days::new(13);
     let since = first.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc();
-    let (counted, activities) = db::activity::by_day(&mut db, workspace, id, since).await?;
+    let (counted, activities) = db::tally::activities_by_day(&mut db, workspace, id, since).await?;
     let of = |day: NaiveDate| counted.iter().find(|(counted, _)| *counted == day).map_or(0, |(_, count)| *count);
     let (received, pending) = db::raw_event::counts(&mut db, workspace, id).await?;
     let letters = db::dead_letter::open_counts(&mut db, workspace).await?;

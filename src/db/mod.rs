@@ -20,6 +20,7 @@ pub mod raw_event;
 pub mod run;
 pub mod schedule;
 pub mod source;
+pub mod tally;
 pub mod ticket;
 pub mod tombstone;
 pub mod workspace;
