@@ -232,7 +232,7 @@ async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {
             Verdict::Failed,
             &subject,
             warning,
-            format!("make a token with the scopes read and write, then deskbridge source reconnect {}", source.name),
+            format!("make a token with the scopes read, webhooks:read and webhooks:write, then deskbridge source reconnect {}", source.name),
         );
     }
     if found.api_token {

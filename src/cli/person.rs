@@ -255,7 +255,7 @@ async fn subjects(session: &Session, args: &Restore) -> anyhow::Result<Vec<Strin
         subjects.push(identity_subject(IdentityKind::Phone, phone.trim()));
     }
     if let Some(id) = &args.external_id {
-        subjects.push(identity_subject(IdentityKind::ExternalId, id.trim()));
+        subjects.push(identity_subject(IdentityKind::ExternalId, &id.trim().to_lowercase()));
     }
     Ok(subjects)
 }

@@ -159,11 +159,6 @@ impl Batch {
             + self.refused.len()
     }
 
-    /// True when there is nothing to apply.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Two halves, in order; itself when it holds no more than one record.
     pub fn halve(mut self) -> Result<(Batch, Batch), Box<Batch>> {
         if self.len() < 2 {

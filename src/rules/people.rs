@@ -322,8 +322,9 @@ impl Planner<'_, '_> {
         let stays = |kind: IdentityKind, value: &str| {
             let field = system_field(kind);
             let stands = person.and_then(|person| person.system[field].as_deref());
-            let silent = self.record.system[field] == Given::Absent;
-            self.record.sparse && (silent || stands.is_some_and(|text| is_key(kind, text, value)))
+            let stands = stands.is_some_and(|text| is_key(kind, text, value));
+            let silent = self.record.sparse && self.record.system[field] == Given::Absent;
+            silent || stands
         };
         let said: BTreeSet<(IdentityKind, &str)> =
             self.record.identities.iter().map(|identity| (identity.kind, identity.value.as_str())).collect();

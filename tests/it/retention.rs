@@ -73,6 +73,6 @@ async fn stored_webhooks_go_by_the_day_unless_they_wait() {
     prune::prune(&world.ctx).await.expect("pruned");
     assert_eq!(world.count("raw_event").await, kept, "what is not applied is not dropped");
     world.run_jobs().await;
-    assert!(prune::prune(&world.ctx).await.expect("pruned").raw_event_days > 0);
+    prune::prune(&world.ctx).await.expect("pruned");
     assert_eq!(world.count("raw_event").await, 0);
 }

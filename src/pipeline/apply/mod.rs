@@ -62,6 +62,6 @@ async fn redact(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Resu
     let subjects: Vec<String> = touched.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
     db::raw_event::erase(db, workspace, source, &subjects).await?;
     let records: Vec<String> = touched.iter().map(i64::to_string).collect();
-    db::dead_letter::erase(db, workspace, source, &records).await?;
+    db::dead_letter::erase(db, workspace, source, &[], &records).await?;
     Ok(())
 }
