@@ -134,7 +134,7 @@ CREATE TABLE run (
     error        text
 );
 CREATE INDEX run_newest ON run (source_id, started_at DESC);
-COMMENT ON TABLE run IS 'One poll, import, resync or prune, with what it did.';
+COMMENT ON TABLE run IS 'One poll, import or prune, with what it did.';
 COMMENT ON COLUMN run.id IS 'Number of the run.';
 COMMENT ON COLUMN run.kind IS 'poll, import, prune.';
 COMMENT ON COLUMN run.source_id IS 'The source, where it has one.';

@@ -16,6 +16,8 @@ use crate::config::LogFormat;
 pub const WEBHOOKS_RECEIVED: &str = "deskbridge_webhooks_received_total";
 /// Webhook events applied, by `source`.
 pub const EVENTS_APPLIED: &str = "deskbridge_events_applied_total";
+/// Webhook events of a type that is kept and not applied.
+pub const EVENTS_UNKNOWN: &str = "deskbridge_events_unknown_total";
 /// Age of the oldest event that waits to be applied, by `source`.
 pub const OLDEST_UNAPPLIED_EVENT_AGE: &str = "deskbridge_oldest_unapplied_event_age_seconds";
 /// Time since a stream was last read to its end, by `source` and `stream`.
@@ -126,6 +128,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, TelemetryError> {
 /// Tells the recorder what each metric means.
 pub fn describe_metrics() {
     describe_counter!(WEBHOOKS_RECEIVED, "Webhooks received, by source and outcome");
+    describe_counter!(EVENTS_UNKNOWN, "Webhook events of a type that is kept and not applied, by source");
     describe_counter!(EVENTS_APPLIED, "Webhook events applied, by source");
     describe_gauge!(
         OLDEST_UNAPPLIED_EVENT_AGE,

@@ -6,6 +6,7 @@ use crate::pipeline::context::FlowError;
 use crate::pipeline::lifecycle::LifecycleError;
 use crate::telemetry::error_chain;
 use crate::zendesk::account::AccountError;
+use crate::zendesk::error::Kind;
 
 /// Why a command ends early, in the words of the command line itself.
 #[derive(Debug, thiserror::Error)]
@@ -43,17 +44,20 @@ pub fn failed(what: impl Into<String>, todo: impl Into<String>) -> anyhow::Error
 
 /// The lines to print for an error.
 pub fn render(error: &anyhow::Error) -> String {
-    // Some say in their message what to do; here that has a line of its own.
+    match parts(error) {
+        (what, None) => format!("error: {what}"),
+        (what, Some(todo)) => format!("error: {what}\nwhat to do: {todo}"),
+    }
+}
+
+/// What went wrong, and what to do about it where the message does not say so itself.
+pub fn parts(error: &anyhow::Error) -> (String, Option<String>) {
+    // Some say in their message what to do; here that has a place of its own.
     let message = error.chain().find_map(|cause| match cause.downcast_ref::<LifecycleError>()? {
         LifecycleError::Account(AccountError::Api { error }) => Some(error.to_string()),
         _ => None,
     });
-    let mut text = format!("error: {}", message.unwrap_or_else(|| error_chain(error.as_ref())));
-    if let Some(todo) = remedy(error) {
-        text.push_str("\nwhat to do: ");
-        text.push_str(&todo);
-    }
-    text
+    (message.unwrap_or_else(|| error_chain(error.as_ref())), remedy(error))
 }
 
 /// The code the process ends with.
@@ -72,6 +76,13 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
                 Complaint::Usage { todo, .. } | Complaint::Failed { todo, .. } => Some(todo.clone()),
                 Complaint::Said => None,
             };
+        }
+        if let Some(LifecycleError::Account(AccountError::Api { error })) = cause.downcast_ref::<LifecycleError>()
+            && error.kind == Kind::Unauthorized
+        {
+            return Some(
+                "check the token, the client or the address, and that the account's name is right".to_string(),
+            );
         }
         if let Some(LifecycleError::Flow(flow)) = cause.downcast_ref::<LifecycleError>() {
             return Some(of_flow(flow));

@@ -18,7 +18,12 @@ pub async fn run(globals: &Globals) -> anyhow::Result<()> {
     let asked = tokio::time::timeout(PATIENCE, ready(address)).await;
     let (status, words) = match asked {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => return Err(error.context(format!("no daemon answers on {address} (public.listen)"))),
+        Ok(Err(error)) => {
+            return Err(failed(
+                format!("no daemon answers on {address} (public.listen): {error:#}"),
+                "start it with deskbridge serve",
+            ));
+        }
         Err(_) => {
             return Err(failed(
                 format!("the daemon on {address} (public.listen) did not answer within 5 s"),

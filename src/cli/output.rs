@@ -5,6 +5,7 @@ use chrono::{DateTime, Duration, NaiveDate, SecondsFormat, Utc};
 use serde_json::Value;
 use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Write};
+use unicode_width::UnicodeWidthStr;
 
 /// How a command that lists or shows prints.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -67,12 +68,11 @@ impl Table {
 
     fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let widest = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or(0)).collect();
         let line = |row: &Vec<String>| {
-            let padded = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let padded =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.width())));
             padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
         };
         self.rows.iter().map(line).collect()
@@ -151,6 +151,11 @@ pub fn confirm(yes: bool) -> anyhow::Result<()> {
     }
 }
 
+/// A remedy with the source's name in place of the word NAME.
+pub fn named(remedy: &str, source: &str) -> String {
+    plain(&remedy.replace("NAME", source))
+}
+
 /// A number and its noun.
 pub fn count(number: impl Into<i128>, one: &str, many: &str) -> String {
     match number.into() {
@@ -166,8 +171,10 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let mut table = Table::new(&["name", "state"]);
-        table.row(["acme", "connected"]).row(["a-longer-name", "\u{1b}[31mred"]);
-        assert_eq!(table.lines(), ["NAME           STATE", "acme           connected", "a-longer-name   [31mred"]);
+        table.row(["acme", "connected"]).row(["a-longer-name", "\u{1b}[31mred"]).row(["이지우", "x"]);
+        let expected =
+            ["NAME           STATE", "acme           connected", "a-longer-name   [31mred", "이지우         x"];
+        assert_eq!(table.lines(), expected);
     }
 
     #[test]

@@ -301,7 +301,8 @@ async fn delete(session: &Session, args: &Sure) -> anyhow::Result<()> {
     let mut db = session.db().await?;
     let people = db::person_source::count(&mut db, source.workspace_id, source.id).await?;
     let tickets = db::ticket::count(&mut db, source.workspace_id, source.id).await?;
-    let (_, total) = db::activity::by_day(&mut db, source.workspace_id, source.id, session.ctx.clock.now()).await?;
+    let (_, total) =
+        db::tally::activities_by_day(&mut db, source.workspace_id, source.id, session.ctx.clock.now()).await?;
     drop(db);
     note(format_args!(
         "Deleting {:?} removes its credentials for good. What it brought stays: {people} people, {tickets} tickets, {total} activities.",

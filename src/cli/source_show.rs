@@ -1,7 +1,7 @@
 //! `source list` and `source show`.
 
 use super::options;
-use super::output::{Format, Table, distance, say, say_json, time, when};
+use super::output::{Format, Table, distance, named, say, say_json, time, when};
 use super::session::Session;
 use crate::db;
 use crate::model::source::{Source, SourceState};
@@ -80,7 +80,7 @@ async fn tally(session: &Session, source: &Source, now: DateTime<Utc>) -> anyhow
     let mut db = session.db().await?;
     let first = now.date_naive() - Days::new(13);
     let since = first.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc();
-    let (counted, activities) = db::activity::by_day(&mut db, workspace, id, since).await?;
+    let (counted, activities) = db::tally::activities_by_day(&mut db, workspace, id, since).await?;
     let of = |day: NaiveDate| counted.iter().find(|(counted, _)| *counted == day).map_or(0, |(_, count)| *count);
     let (received, pending) = db::raw_event::counts(&mut db, workspace, id).await?;
     let letters = db::dead_letter::open_counts(&mut db, workspace).await?;
@@ -117,7 +117,7 @@ pub async fn show(session: &Session, name: &str, format: Format) -> anyhow::Resu
         table.print();
     }
     if !streams.is_empty() {
-        print_streams(&streams, now);
+        print_streams(&source.name, &streams, now);
     }
     if tally.activities > 0 {
         print_days(&tally.days);
@@ -149,7 +149,7 @@ fn head(source: &Source, tally: &Tally, now: DateTime<Utc>) {
     }
     if let Some(error) = &source.error {
         line("error", error.clone());
-        line("what to do", source.remedy.clone().unwrap_or_default());
+        line("what to do", named(source.remedy.as_deref().unwrap_or_default(), &source.name));
         line("failing since", source.failing_since.map_or_else(String::new, |at| when(at, now)));
     }
     line(
@@ -167,7 +167,7 @@ fn head(source: &Source, tally: &Tally, now: DateTime<Utc>) {
     table.print();
 }
 
-fn print_streams(streams: &[Checkpoint], now: DateTime<Utc>) {
+fn print_streams(source: &str, streams: &[Checkpoint], now: DateTime<Utc>) {
     say("");
     let mut table = Table::new(&["stream", "read through", "last reading", "next", "state"]);
     for stream in streams {
@@ -178,7 +178,7 @@ fn print_streams(streams: &[Checkpoint], now: DateTime<Utc>) {
             Some(at) => distance(at, now),
         };
         let state = match (&stream.error, stream.first_caught_up_at) {
-            (Some(_), _) => format!("failed {} in a row", super::output::count(stream.failures, "time", "times")),
+            (Some(_), _) => format!("failed {}", super::output::count(stream.failures, "time", "times")),
             (None, None) if stream.due_at.is_some() => "first pass".to_string(),
             (None, _) => "ok".to_string(),
         };
@@ -189,7 +189,7 @@ fn print_streams(streams: &[Checkpoint], now: DateTime<Utc>) {
     for stream in streams {
         if let Some(error) = &stream.error {
             say(format_args!("\n{}: {}", stream.stream.as_str(), super::output::plain(error)));
-            say(format_args!("  what to do: {}", stream.remedy.as_deref().unwrap_or("see the log")));
+            say(format_args!("  what to do: {}", named(stream.remedy.as_deref().unwrap_or("see the log"), source)));
         }
     }
 }

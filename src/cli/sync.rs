@@ -1,7 +1,7 @@
 //! `sync`: reads a source now, beside any daemon, and shows how it goes.
 
 use super::error::{failed, usage};
-use super::output::{Format, Table, plain, say, say_json, time};
+use super::output::{Format, Table, named, plain, say, say_json, time};
 use super::session::{self, Globals, Log, Session, told};
 use crate::app;
 use crate::db;
@@ -135,9 +135,24 @@ async fn watch(
                 format!("see deskbridge source show {}", source.name),
             ));
         }
+        give_up(session, source, &unfinished).await?;
         // Streams that wait for the first pass of others look again only after some seconds.
         lifecycle::make_due(&session.ctx, &present, &unfinished).await?;
         session.ctx.clock.sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// A job that fails again and again, by Postgres or by a mistake of ours, is tried again ever later: nobody waits for that.
+async fn give_up(session: &Session, source: &Source, streams: &[Stream]) -> anyhow::Result<()> {
+    const TRIES: i32 = 4;
+    let failing = db::job::failing(&mut *session.db().await?, source.id).await?;
+    let ours = |key: &str| streams.iter().any(|stream| stream.as_str() == key);
+    match failing.into_iter().find(|(key, failures, _)| *failures >= TRIES && ours(key)) {
+        None => Ok(()),
+        Some((key, failures, error)) => Err(failed(
+            format!("{key} failed {failures} times: {error}"),
+            "a running daemon goes on trying; if it is not Postgres that is at fault, please report it",
+        )),
     }
 }
 
@@ -254,7 +269,10 @@ async fn summary(
     table.print();
     for checkpoint in all.iter().filter(|checkpoint| fate(checkpoint, started) == Fate::Failed) {
         say(format_args!("\n{}: {}", checkpoint.stream.as_str(), plain(checkpoint.error.as_deref().unwrap_or(""))));
-        say(format_args!("  what to do: {}", checkpoint.remedy.as_deref().unwrap_or("see the log")));
+        say(format_args!(
+            "  what to do: {}",
+            named(checkpoint.remedy.as_deref().unwrap_or("see the log"), &source.name)
+        ));
     }
     told(ok)
 }

@@ -16,7 +16,8 @@ pub async fn note(
         return Ok(());
     }
     sqlx::query(
-        "INSERT INTO nobody (workspace_id, source_id, record_id, noted_at) SELECT DISTINCT $1, $2, r, $4 FROM unnest($3::text[]) r
+        "INSERT INTO nobody (workspace_id, source_id, record_id, noted_at)
+         SELECT DISTINCT $1::bigint, $2::bigint, r, $4::timestamptz FROM unnest($3::text[]) r
          ON CONFLICT DO NOTHING",
     )
     .bind(workspace_id)

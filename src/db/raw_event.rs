@@ -115,6 +115,7 @@ pub async fn replay(
         "INSERT INTO raw_event_pending (workspace_id, source_id, seq, received_on, event_id, received_at)
          SELECT workspace_id, source_id, seq, received_on, event_id, received_at FROM raw_event
          WHERE workspace_id = $1 AND source_id = $2 AND received_on >= $3 AND received_at >= $4 AND received_at < $5
+           AND event_type IS DISTINCT FROM 'erased'
          ON CONFLICT (workspace_id, source_id, seq) DO NOTHING",
     )
     .bind(workspace_id)
@@ -149,6 +150,9 @@ pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<
     .await
 }
 
+/// Type of an event whose bytes were erased: there is nothing left of it to apply.
+pub const ERASED: &str = "erased";
+
 /// Empties the stored bytes of webhooks about one of the subjects: part of an erasure (A7, C7). A ticket's own subject stands
 /// under the same name, so it is asked of each that looks like a record's.
 pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, subjects: &[String]) -> Result<u64> {
@@ -156,7 +160,7 @@ pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, sub
         return Ok(0);
     }
     let gone = sqlx::query(
-        "UPDATE raw_event SET body = ''::bytea
+        "UPDATE raw_event SET body = ''::bytea, event_type = 'erased'
          WHERE workspace_id = $1 AND source_id = $2
            AND EXISTS (
                SELECT 1 FROM regexp_matches(encode(body, 'escape'), '\"subject\"\\s*:\\s*\"(zen:[a-z]+:[^\"]*)\"', 'g') m
@@ -176,22 +180,4 @@ pub async fn is_settled(db: &mut PgConnection, day: NaiveDate) -> Result<bool> {
         .bind(day)
         .fetch_one(db)
         .await
-}
-
-/// Empties the stored bytes about the tickets of these people: part of an erasure (C7).
-pub async fn erase_tickets_of(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    source_id: i64,
-    person_ids: &[i64],
-) -> Result<u64> {
-    let tickets: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)")
-            .bind(workspace_id)
-            .bind(source_id)
-            .bind(person_ids)
-            .fetch_all(&mut *db)
-            .await?;
-    let subjects: Vec<String> = tickets.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
-    erase(db, workspace_id, source_id, &subjects).await
 }

@@ -73,3 +73,10 @@ pub async fn of_source(db: &mut PgConnection, source_id: i64, since: DateTime<Ut
     .fetch_all(db)
     .await
 }
+
+/// How many runs ended before a time.
+pub async fn count_before(db: &mut PgConnection, before: DateTime<Utc>) -> Result<u64> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM run WHERE finished_at < $1").bind(before).fetch_one(db).await?;
+    Ok(count as u64)
+}

@@ -1,8 +1,8 @@
 //! Shows how the account is read: bars on a terminal, lines elsewhere.
 
-use super::DemoError;
+use super::outcome::DemoError;
 use super::stage::{Size, Stage, pause, size};
-use super::words::number;
+use super::words::{number, say};
 use crate::db;
 use crate::model::source::SourceState;
 use crate::model::stream::{Checkpoint, Stream};
@@ -49,7 +49,7 @@ pub async fn show(stage: &Stage) -> Result<(), DemoError> {
     shown.end();
     let mut db = stage.ctx().pool.acquire().await?;
     let totals = db::compare::totals(&mut db, stage.source.workspace_id, stage.source.id).await?;
-    super::say(format_args!(
+    say(format_args!(
         "First sync complete in {:.1} s: {} people, {} organizations, {} tickets, {} activities.",
         begun.elapsed().as_secs_f64(),
         number(totals.people),
@@ -119,7 +119,7 @@ impl Shown {
     fn new(size: &Size) -> Shown {
         let totals = totals(size);
         if !(stdout().is_terminal() && stderr().is_terminal()) {
-            super::say("Reading the account for the first time …");
+            say("Reading the account for the first time …");
             return Shown { bars: None, said: [false; 4], totals };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
@@ -143,7 +143,7 @@ impl Shown {
                 self.said[index] = true;
                 match &self.bars {
                     Some((_, bars)) => bars[index].finish(),
-                    None => super::say(format_args!("  {} {name} read", number(self.totals[index] as i64))),
+                    None => say(format_args!("  {} {name} read", number(self.totals[index] as i64))),
                 }
             }
         }
@@ -159,13 +159,13 @@ impl Shown {
 /// A kept account: waits until every stream that goes on by itself was read again.
 async fn catch_up(stage: &Stage) -> Result<(), DemoError> {
     let begun = Instant::now();
-    super::say("The data of the last run is there; reading what happened at its end …");
+    say("The data of the last run is there; reading what happened at its end …");
     loop {
         let (_, checkpoints, totals) = look(stage).await?;
         let since = Some(stage.since);
         let waiting = checkpoints.iter().any(|c| c.due_at.is_some() && c.error.is_none() && c.caught_up_at < since);
         if !waiting {
-            super::say(format_args!(
+            say(format_args!(
                 "Up to date after {:.1} s: {} people, {} organizations, {} tickets, {} activities.",
                 begun.elapsed().as_secs_f64(),
                 number(totals.people),

@@ -1,6 +1,7 @@
 //! The demo's folder: one owner at a time, a key, and what a second run must know of the first.
 
-use super::DemoError;
+use super::outcome::DemoError;
+use super::words::say;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ impl Folder {
                 let mut hasher = DefaultHasher::new();
                 here.join(name).hash(&mut hasher);
                 let path = PathBuf::from(format!("/tmp/deskbridge-demo-{:08x}", hasher.finish() as u32));
-                super::say(format_args!(
+                say(format_args!(
                     "Postgres does not run as root, and its user cannot enter {}: using {} instead of {name}",
                     closed.display(),
                     path.display()

@@ -1,18 +1,18 @@
 //! Live life: the simulated people go on writing, and each line tells what happened, and when it stood in the CDP.
 
-use super::DemoError;
+use super::outcome::DemoError;
 use super::stage::{Stage, pause, time_of};
-use super::words::plain;
+use super::words::{plain, say};
 use crate::db;
 use crate::pipeline::context::Context;
 use chrono::{DateTime, Utc};
-use console::measure_text_width;
 use serde_json::Value;
 use sqlx::PgConnection;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use unicode_width::UnicodeWidthStr;
 
 /// How long a line waits for its act to stand in the CDP.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -30,7 +30,7 @@ pub async fn play(stage: &Stage, speed: f64) -> Result<(), DemoError> {
         while let Some(line) = told.recv().await {
             // A line that broke is none.
             if let Ok(line) = line.await {
-                super::say(line);
+                say(line);
             }
         }
     };
@@ -91,7 +91,7 @@ fn line(at: DateTime<Utc>, text: &str, outcome: &str, width: Option<usize>) -> S
     let text = in_words(&plain(text));
     let (told, found) = (format!("{time}  {text}"), format!("→ {outcome}"));
     match width {
-        Some(width) if measure_text_width(&told) + measure_text_width(&found) + 2 > width => {
+        Some(width) if told.width() + found.width() + 2 > width => {
             format!("{told}\n          {found}")
         }
         _ => format!("{told}  {found}"),

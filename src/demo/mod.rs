@@ -6,24 +6,20 @@ mod folder;
 mod live;
 mod look;
 mod once;
+mod outcome;
 pub mod sim;
 mod stage;
 mod words;
 
 use crate::app;
-use crate::config::ConfigError;
-use crate::db::pool::Unfit;
-use crate::pipeline::lifecycle::LifecycleError;
-use crate::private_postgres::PrivatePostgresError;
 use crate::telemetry;
 use folder::Folder;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sim::SimError;
+use outcome::Last;
+pub use outcome::{DemoError, Ended};
 use stage::{Setting, Stage};
-use std::fmt::Display;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
+use words::say;
 
 /// The demo's folder.
 const FOLDER: &str = ".demo";
@@ -45,57 +41,6 @@ pub struct Options {
     pub tickets: Option<u32>,
     /// How many times faster than real time passes.
     pub speed: Option<f64>,
-}
-
-/// Why the demo does not go on.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
-pub enum DemoError {
-    #[error("cannot use {0}: {1}")]
-    File(PathBuf, #[source] io::Error),
-    #[error("a demo is running in {0} already; stop it first (Ctrl-C in its terminal), or start this one elsewhere")]
-    Running(PathBuf),
-    #[error("{folder} keeps an account of {users} customers and {tickets} tickets; add --fresh to start over with other numbers", folder = .folder.display())]
-    Other { folder: PathBuf, users: u32, tickets: u32 },
-    #[error("no three free ports in a row between 14010 and 14990 on 127.0.0.1")]
-    NoPorts,
-    #[error(transparent)]
-    Postgres(#[from] PrivatePostgresError),
-    #[error(transparent)]
-    Sim(#[from] SimError),
-    #[error(transparent)]
-    Settings(#[from] ConfigError),
-    #[error(transparent)]
-    Start(#[from] app::StartError),
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    #[error(transparent)]
-    Lifecycle(#[from] LifecycleError),
-    #[error(transparent)]
-    Compare(#[from] compare::CompareError),
-    #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
-    #[error(transparent)]
-    Telemetry(#[from] telemetry::TelemetryError),
-    #[error("a task of the demo has ended: {0}")]
-    Task(String),
-    #[error("the first sync does not go on: {0}")]
-    Stuck(String),
-}
-
-impl DemoError {
-    fn file(path: &Path, error: io::Error) -> DemoError {
-        DemoError::File(path.to_owned(), error)
-    }
-}
-
-/// How the demo ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// As it should.
-    Well,
-    /// Of `--once`: the CDP is not what the simulated Zendesk is, or it was interrupted.
-    Badly,
 }
 
 /// Runs the demo to its end: Ctrl-C, or with `once` when all was compared.
@@ -147,12 +92,6 @@ fn once_folder(outer: Folder) -> Result<Folder, DemoError> {
     Folder::take(&format!("{FOLDER}/once"))
 }
 
-/// The end of a run, with the last line to be said when everything has stopped.
-struct Last {
-    ended: Ended,
-    line: Option<String>,
-}
-
 async fn set(folder: Folder, setting: &Setting, metrics: PrometheusHandle) -> Result<Stage, DemoError> {
     let kept = folder.kept().is_some();
     say(format_args!(
@@ -179,9 +118,4 @@ async fn clear(stage: Stage) {
         () = stage.clear() => {}
         () = app::signal() => tokio::time::sleep(Duration::from_millis(50)).await,
     }
-}
-
-/// Prints a line to stdout. Whoever reads it may have gone: that is no reason to leave processes behind.
-fn say(line: impl Display) {
-    _ = writeln!(io::stdout().lock(), "{line}");
 }

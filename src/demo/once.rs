@@ -1,9 +1,9 @@
 //! `--once`: an hour of simulated life as fast as it goes, and then the question whether the CDP is what Zendesk is.
 
 use super::compare::{by_field, compare};
+use super::outcome::{DemoError, Ended, Last};
 use super::stage::{Stage, pause};
-use super::words::number;
-use super::{DemoError, Ended, Last};
+use super::words::{number, say};
 use crate::clock::Clock;
 use crate::db;
 use crate::pipeline::lifecycle::{self, Resync};
@@ -35,7 +35,7 @@ pub fn start() -> String {
 pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
     let begun = Instant::now();
     let acts = live(stage).await?;
-    super::say(format_args!(
+    say(format_args!(
         "An hour of simulated life in {:.0} s: {} acts. Waiting until all of it has been read …",
         begun.elapsed().as_secs_f64(),
         number(acts as i64)
@@ -43,13 +43,13 @@ pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
     let left = settle(stage).await?;
     let differences = match &left {
         Some(left) => {
-            super::say(format_args!("Not everything has arrived: {left}"));
+            say(format_args!("Not everything has arrived: {left}"));
             None
         }
         None => Some(compare(stage.ctx(), stage.source.id, &format!("{}/_sim", stage.zendesk.url)).await?),
     };
     for difference in differences.iter().flatten().take(SHOWN) {
-        super::say(format_args!("  {difference}"));
+        say(format_args!("  {difference}"));
     }
     if let Some(found) = differences.as_ref().filter(|found| !found.is_empty()) {
         let fields = by_field(found).into_iter().map(|(field, count)| format!("{field} {count}×"));
@@ -57,7 +57,7 @@ pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
         let all: String = found.iter().map(|difference| format!("{difference}\n")).collect();
         stage.folder.write("differences.txt", &all)?;
         let file = stage.folder.file("differences.txt");
-        super::say(format_args!("{} differences, all in {}: {fields}", number(found.len() as i64), file.display()));
+        say(format_args!("{} differences, all in {}: {fields}", number(found.len() as i64), file.display()));
     }
     let converged = differences.is_some_and(|found| found.is_empty());
     let mut db = stage.ctx().pool.acquire().await?;
@@ -83,7 +83,7 @@ async fn live(stage: &Stage) -> Result<u64, DemoError> {
         }
         if minutes as u64 / 10 > said {
             said = minutes as u64 / 10;
-            super::say(format_args!("  {} minutes, {} acts", said * 10, number(done as i64)));
+            say(format_args!("  {} minutes, {} acts", said * 10, number(done as i64)));
         }
         if passed >= LIFE {
             return Ok(done);

@@ -1,7 +1,7 @@
 //! What the demo needs to run: a Postgres, a simulated Zendesk and a daemon that is connected to it.
 
-use super::DemoError;
 use super::folder::{self, Folder, Kept};
+use super::outcome::DemoError;
 use super::sim::{Wanted, Zendesk};
 use crate::app::{self, Daemon};
 use crate::clock::Clock;

@@ -1,5 +1,8 @@
 //! Small matters of wording.
 
+use std::fmt::Display;
+use std::io::{self, Write};
+
 /// A number with its thousands set apart.
 pub fn number(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
@@ -18,6 +21,11 @@ pub fn plain(text: &str) -> String {
     let turns =
         |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     text.chars().filter(|c| !turns(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Prints a line to stdout. Whoever reads it may have gone: that is no reason to leave processes behind.
+pub fn say(line: impl Display) {
+    _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Activities: what should be there by the true history of each ticket, against what is; and the rollups.
 
-use super::Findings;
+use super::findings::Findings;
 use super::truth::{Ours, Truth, id, seconds};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};

@@ -1,6 +1,6 @@
 //! People, agents and organizations.
 
-use super::Findings;
+use super::findings::Findings;
 use super::truth::{Ours, Truth, id, sorted};
 use crate::rules::name;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn living(record: &str, link: &Value, user: &Value, ours: &Ours, findings: &mut 
     // What the winner of a merge does not say may stay from who went into it.
     let merged = ours.shares.get(&person["id"].as_i64().unwrap_or_default()).is_some_and(|records| *records > 1);
     let mut check = |field: &str, here: &Value, there: Value| {
-        if !(merged && super::plain(&there).is_null()) {
+        if !(merged && super::findings::plain(&there).is_null()) {
             findings.check(record, field, here, &there);
         }
     };

@@ -1,6 +1,6 @@
 //! Tickets, and that nothing is left of the scrubbed ones.
 
-use super::Findings;
+use super::findings::Findings;
 use super::truth::{Ours, Truth, id, seconds, sorted};
 use serde_json::{Value, json};
 use std::collections::HashMap;

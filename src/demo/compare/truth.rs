@@ -1,6 +1,6 @@
 //! Both sides of the comparison, each by id.
 
-use super::CompareError;
+use super::findings::CompareError;
 use crate::db;
 use crate::db::compare::Tables;
 use crate::demo::sim::Door;

@@ -1,7 +1,6 @@
 //! Activities of a batch: to whom each belongs, what is new, what corrects what stands there.
 
-use super::tickets::{Tickets, requester_at};
-use super::{Env, Known};
+use super::env::{Env, Known, Tickets};
 use crate::db;
 use crate::db::activity::{ActivityRow, Owned, RollupRow, Stored};
 use crate::model::activity::{ActivityDraft, ActivityType, Origin, Owner};
@@ -66,7 +65,7 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
     let ticket = draft.ticket_id.and_then(|id| tickets.get(&id));
     let owner = match &draft.owner {
         Owner::Record(record) => Some(record.as_str()),
-        Owner::Requester => ticket.and_then(|ticket| requester_at(ticket, draft.occurred_at, known)),
+        Owner::Requester => ticket.and_then(|ticket| known.requester_at(ticket, draft.occurred_at)),
     };
     let mut draft = draft.clone();
     let mut rows = Vec::new();

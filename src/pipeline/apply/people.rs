@@ -1,6 +1,6 @@
 //! People of a batch: load the directory, plan in `rules::people`, write the plan.
 
-use super::{Env, Known};
+use super::env::{Env, Known};
 use crate::db;
 use crate::db::agent::AgentRow;
 use crate::db::consent::ConsentRow;
@@ -9,11 +9,11 @@ use crate::db::person::PersonRow;
 use crate::db::person_source::LinkRow;
 use crate::model::activity::ActivityDraft;
 use crate::model::batch::{Batch, Counts};
-use crate::model::consent::{Channel, ConsentState};
+use crate::model::consent::{Channel, ConsentEvent, ConsentState};
 use crate::model::field::SystemField;
 use crate::model::person::{IdentityKind, NameGiven, PersonLink, PersonRecord, RecordStatus};
 use crate::model::record::digest;
-use crate::rules::consent::fold_channel;
+use crate::rules::consent::{event_of, fold_channel, is_news};
 use crate::rules::directory::{Directory, Holder};
 use crate::rules::people::{Context, Plan, plan, set_consent};
 use sqlx::PgConnection;
@@ -301,7 +301,7 @@ fn agent_row(record: &PersonRecord) -> AgentRow<'_> {
     }
 }
 
-/// Adds to the ledger and computes the present state of everybody whose ledger grew by more than the operator's word.
+/// Adds to the ledger what is not said there already, and computes the present state of everybody whose ledger grew.
 async fn write_consents(
     db: &mut PgConnection,
     env: &Env<'_>,
@@ -312,6 +312,8 @@ async fn write_consents(
         return Ok(());
     }
     let (workspace, source) = (env.source.workspace_id, env.source.id);
+    let created: HashSet<i64> = plan.created.iter().map(|(id, _)| *id).collect();
+    let mut ledgers = grow_ledgers(db, env, plan, &created).await?;
     let texts: BTreeSet<&str> = plan.consents.iter().filter_map(|consent| consent.given.wording.as_deref()).collect();
     let wordings = db::consent::wordings(db, workspace, &texts.into_iter().collect::<Vec<_>>(), env.now).await?;
     let rows: Vec<ConsentRow<'_>> = plan
@@ -330,10 +332,9 @@ async fn write_consents(
         })
         .collect();
     db::consent::insert(db, workspace, source, &rows, env.now).await?;
-    let created: HashSet<i64> = plan.created.iter().map(|(id, _)| *id).collect();
-    let brought: BTreeSet<i64> = plan.consents.iter().map(|consent| consent.person_id).collect();
-    let brought: Vec<i64> = brought.into_iter().collect();
-    for (id, ledger) in db::consent::load(db, workspace, &brought).await? {
+    let grown: HashSet<i64> = plan.consents.iter().map(|consent| consent.person_id).collect();
+    ledgers.retain(|id, _| grown.contains(id));
+    for (id, ledger) in ledgers {
         for channel in Channel::ALL {
             let state = fold_channel(&ledger, channel);
             let Some(person) = directory.people.get_mut(&id) else { continue };
@@ -350,6 +351,31 @@ async fn write_consents(
         }
     }
     Ok(())
+}
+
+/// Leaves only news among the consents of the plan. Answers the ledgers as they will be.
+async fn grow_ledgers(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    plan: &mut Plan,
+    created: &HashSet<i64>,
+) -> db::Result<BTreeMap<i64, Vec<ConsentEvent>>> {
+    let brought = plan.consents.iter().map(|consent| consent.person_id);
+    let existing: BTreeSet<i64> = brought.filter(|id| !created.contains(id)).collect();
+    let existing: Vec<i64> = existing.into_iter().collect();
+    let mut ledgers = db::consent::load(db, env.source.workspace_id, &existing).await?;
+    // Numbers above all that the table has given out: what is added comes last among the events of its time.
+    let mut next_id = i64::MAX / 2;
+    plan.consents.retain(|consent| {
+        let ledger = ledgers.entry(consent.person_id).or_default();
+        let news = is_news(ledger, &consent.given, env.now);
+        if news {
+            next_id += 1;
+            ledger.push(event_of(&consent.given, next_id, env.now));
+        }
+        news
+    });
+    Ok(ledgers)
 }
 
 /// The subject of a person's address on a channel, as suppressions know it.

@@ -1,18 +1,15 @@
 //! Tickets of a batch: present state, former requesters, ratings.
 
-use super::{Env, Known, people};
+use super::env::{Env, Known, Tickets};
+use super::people;
 use crate::db;
 use crate::db::ticket::TicketRow;
 use crate::model::batch::{Batch, Counts};
 use crate::model::record::digest;
 use crate::model::ticket::{FormerRequester, Rating, TicketRecord};
 use crate::rules::requester;
-use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// Tickets that a batch refers to, as they stand after it.
-pub type Tickets = HashMap<i64, db::ticket::Known>;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Applies the tickets of a batch, guarded against older news. Answers all tickets that the batch refers to.
 pub async fn apply(
@@ -102,15 +99,6 @@ fn newest(records: &[TicketRecord]) -> Vec<&TicketRecord> {
     last.into_values().collect()
 }
 
-/// Who was requester of a ticket at a time (A4). Of a former one whom nobody knows (merged into another or deleted before the
-/// first sync, an agent who wrote for a customer) the present one takes the place: so it does not matter in which order
-/// the ticket and its history were read.
-pub fn requester_at<'a>(ticket: &'a db::ticket::Known, at: DateTime<Utc>, known: &Known) -> Option<&'a str> {
-    let present = ticket.requester.as_deref();
-    let then = requester::at(at, &ticket.history, present);
-    then.filter(|then| known.links.contains_key(*then)).or(present)
-}
-
 /// Notes former requesters, and gives what happened in their time to them (A4).
 async fn write_histories(
     db: &mut PgConnection,
@@ -137,7 +125,7 @@ async fn write_histories(
     let mut moves = Vec::new();
     for activity in db::activity::of_requesters(db, workspace, source, &ids).await? {
         let Some(ticket) = tickets.get(&activity.ticket_id) else { continue };
-        let owner = requester_at(ticket, activity.occurred_at, known);
+        let owner = known.requester_at(ticket, activity.occurred_at);
         match owner.and_then(|owner| known.attachable(owner)) {
             Some(person) if person != activity.person_id => moves.push((activity, person)),
             _ => {}
