@@ -18,7 +18,7 @@ const MAY_NEED: &[(&str, &[&str])] = &[
         &["app", "http", "worker", "demo", "pipeline", "db", "zendesk", "rules", "model", "LEAVES", "private_postgres"],
     ),
     ("app", &["http", "worker", "pipeline", "db", "zendesk", "rules", "model", "LEAVES"]),
-    ("demo", &["pipeline", "db", "zendesk", "rules", "model", "LEAVES", "private_postgres"]),
+    ("demo", &["app", "pipeline", "db", "zendesk", "rules", "model", "LEAVES", "private_postgres"]),
     ("http", &["pipeline", "db", "zendesk", "rules", "model", "LEAVES"]),
     ("worker", &["pipeline", "db", "zendesk", "rules", "model", "LEAVES"]),
     ("pipeline", &["db", "zendesk", "rules", "model", "LEAVES"]),
@@ -160,11 +160,18 @@ fn writers(sources: &[Source]) -> BTreeSet<(String, String)> {
 
 #[test]
 fn things_stand_in_their_places() {
-    const EXCEPTIONS: &[Exception] = &[(
-        "src/private_postgres.rs",
-        "`std::env`",
-        "split_paths reads nothing: it takes the PATH that config has read apart",
-    )];
+    const EXCEPTIONS: &[Exception] = &[
+        (
+            "src/private_postgres.rs",
+            "`std::env`",
+            "split_paths reads nothing: it takes the PATH that config has read apart",
+        ),
+        (
+            "src/pipeline/import/check.rs",
+            "`SystemTime`",
+            "the time stamp of a file, compared with itself; no reading of the time",
+        ),
+    ];
     let sources = sources(&["src"]);
     let mut faults = Vec::new();
     let rules: [(&[&str], &[&str]); 5] = [
