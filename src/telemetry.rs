@@ -85,6 +85,17 @@ pub fn init_beside(filter: &str) -> Result<(), TelemetryError> {
     tracing_subscriber::registry().with(parsed).with(lines).try_init().map_err(TelemetryError::Log)
 }
 
+/// Begins logging to a file, one JSON object a line: while a terminal tells something else.
+///
+/// # Errors
+/// When `filter` cannot be read, or logging has begun already.
+pub fn init_to_file(file: std::fs::File, filter: &str) -> Result<(), TelemetryError> {
+    let parsed = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Filter(filter.to_owned(), error))?;
+    let lines = fmt::layer().with_writer(std::sync::Mutex::new(file)).with_ansi(false);
+    let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(true);
+    tracing_subscriber::registry().with(parsed).with(lines).try_init().map_err(TelemetryError::Log)
+}
+
 /// An error and all its causes on one line, outermost first. Causes that an error already tells are not repeated.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {

@@ -5,6 +5,7 @@ mod connect;
 mod credentials;
 mod daemon;
 mod dead_letter;
+mod demo;
 mod error;
 mod health;
 mod import;
@@ -73,7 +74,8 @@ enum Command {
     Replay(prune::Replay),
     /// Take people from elsewhere in: a CSV or NDJSON file, by the same rules as Zendesk's.
     Import(Import),
-    // demo: src/cli/demo.rs
+    /// See it all at work on this machine: a simulated Zendesk, a Postgres of its own, live life.
+    Demo(demo::DemoArgs),
 }
 
 /// `deskbridge import`.
@@ -126,6 +128,7 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
             let session = session::open(globals, session::Log::Beside).await?;
             import::run(&session.ctx, args.args.clone(), args.format.json).await
         }
+        Command::Demo(args) => demo::run(args).await,
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod agent;
 pub mod checkpoint;
+pub mod compare;
 pub mod consent;
 pub mod dead_letter;
 pub mod field_def;

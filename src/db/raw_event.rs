@@ -153,7 +153,8 @@ pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<
 /// Type of an event whose bytes were erased: there is nothing left of it to apply.
 pub const ERASED: &str = "erased";
 
-/// Empties the stored bytes that mention one of the subjects: part of an erasure (C7).
+/// Empties the stored bytes of webhooks about one of the subjects: part of an erasure (A7, C7). A ticket's own subject stands
+/// under the same name, so it is asked of each that looks like a record's.
 pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, subjects: &[String]) -> Result<u64> {
     if subjects.is_empty() {
         return Ok(0);
@@ -161,7 +162,9 @@ pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, sub
     let gone = sqlx::query(
         "UPDATE raw_event SET body = ''::bytea, event_type = 'erased'
          WHERE workspace_id = $1 AND source_id = $2
-           AND substring(encode(body, 'escape') FROM '\"subject\"\\s*:\\s*\"(zen:[^\"]*)\"') = ANY($3)",
+           AND EXISTS (
+               SELECT 1 FROM regexp_matches(encode(body, 'escape'), '\"subject\"\\s*:\\s*\"(zen:[a-z]+:[^\"]*)\"', 'g') m
+               WHERE m[1] = ANY($3))",
     )
     .bind(workspace_id)
     .bind(source_id)

@@ -91,7 +91,7 @@ fn arrows_run_down_only() {
         }
     }
     hold(
-        "Arrows run down only: main, cli, app, {http, worker, demo}, pipeline, {db, zendesk, rules}, model",
+        "Arrows run down only: main, cli, demo, app, {http, worker}, pipeline, {db, zendesk, rules}, model",
         &faults,
         EXCEPTIONS,
     );

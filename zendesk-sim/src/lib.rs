@@ -9,6 +9,7 @@ mod api;
 mod clock;
 mod deliver;
 mod http;
+mod journal;
 mod life;
 mod options;
 mod server;

@@ -54,6 +54,9 @@ pub struct Settings {
     /// Whether the delivery circuit breaker works: on or off [default: on]
     #[arg(long)]
     pub breaker: Option<String>,
+    /// File in which life is written down, and from which an account is brought back [default: none]
+    #[arg(long)]
+    pub journal: Option<PathBuf>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -79,6 +82,7 @@ impl Settings {
             life: self.life.or(under.life),
             satisfaction: self.satisfaction.or(under.satisfaction),
             breaker: self.breaker.or(under.breaker),
+            journal: self.journal.or(under.journal),
             faults: self.faults.or(under.faults),
         }
     }
@@ -123,6 +127,8 @@ pub struct Options {
     pub surveys: bool,
     /// Whether the delivery circuit breaker works.
     pub breaker: bool,
+    /// File in which life is written down, and from which an account is brought back.
+    pub journal: Option<PathBuf>,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -158,6 +164,7 @@ impl TryFrom<Settings> for Options {
             life: given.life.unwrap_or(0.0).max(0.0),
             surveys: !switch(given.satisfaction.as_deref(), "classic", "survey", "satisfaction")?,
             breaker: switch(given.breaker.as_deref(), "on", "off", "breaker")?,
+            journal: given.journal,
             faults: given.faults.unwrap_or_default(),
         })
     }

@@ -5,6 +5,7 @@ use crate::deliver;
 use crate::http::gate::{Gate, Traffic};
 use crate::http::limits::Limits;
 use crate::http::{Reply, Req};
+use crate::journal;
 use crate::life;
 use crate::options::Options;
 use crate::world::World;
@@ -73,7 +74,14 @@ impl Sim {
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let served = runtime.spawn(serve(options)).await;
-        let (url, about) = served.map_err(std::io::Error::other)??;
+        let (url, about) = match served.map_err(std::io::Error::other).flatten() {
+            Ok(served) => served,
+            Err(e) => {
+                // A runtime must not be dropped where it cannot wait for its threads.
+                runtime.shutdown_background();
+                return Err(e);
+            }
+        };
         Ok(Self { url, about, runtime: Some(runtime) })
     }
 
@@ -97,8 +105,9 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let listener = TcpListener::bind(&options.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let clock = Clock::new(options.clock, options.start);
-    let mut world = World::new(&options, clock.now());
-    life::generate::furnish(&mut world, &options, clock.now());
+    let (world, journal, reached) = journal::make_world(&options, clock.now())?;
+    // A kept account may have lived faster than real time: its time goes on from there.
+    clock.advance_ms(reached.0 * 1000 - clock.now_ms());
     let about = about(&world, &url);
     let shared = Arc::new(Shared {
         clock,
@@ -108,6 +117,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         life: options.life,
         gate: Mutex::new(Gate {
             world,
+            journal,
             limits: Limits::default(),
             traffic: Traffic::default(),
             limited: options.limits,

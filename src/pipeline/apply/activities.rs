@@ -5,7 +5,7 @@ use crate::db;
 use crate::db::activity::{ActivityRow, Owned, RollupRow, Stored};
 use crate::model::activity::{ActivityDraft, ActivityType, Origin, Owner};
 use crate::model::batch::{Batch, Counts};
-use crate::rules::{activity, requester, retention};
+use crate::rules::{activity, retention};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -65,9 +65,7 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
     let ticket = draft.ticket_id.and_then(|id| tickets.get(&id));
     let owner = match &draft.owner {
         Owner::Record(record) => Some(record.as_str()),
-        Owner::Requester => {
-            ticket.and_then(|ticket| requester::at(draft.occurred_at, &ticket.history, ticket.requester.as_deref()))
-        }
+        Owner::Requester => ticket.and_then(|ticket| known.requester_at(ticket, draft.occurred_at)),
     };
     let mut draft = draft.clone();
     let mut rows = Vec::new();

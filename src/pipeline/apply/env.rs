@@ -4,6 +4,7 @@ use crate::config::Settings;
 use crate::db;
 use crate::model::person::PersonLink;
 use crate::model::source::Source;
+use crate::rules::requester;
 use crate::secret::Sealer;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::{HashMap, HashSet};
@@ -49,5 +50,14 @@ impl Known {
     /// The person of a record to whom something may be attached.
     pub fn attachable(&self, record_id: &str) -> Option<i64> {
         self.person(record_id).filter(|person| !self.archived.contains(person))
+    }
+
+    /// Who was requester of a ticket at a time (A4). Of a former one whom nobody knows (merged into another or deleted
+    /// before the first sync, an agent who wrote for a customer) the present one takes the place: so it does not matter in
+    /// which order the ticket and its history were read.
+    pub fn requester_at<'a>(&self, ticket: &'a db::ticket::Known, at: DateTime<Utc>) -> Option<&'a str> {
+        let present = ticket.requester.as_deref();
+        let then = requester::at(at, &ticket.history, present);
+        then.filter(|then| self.links.contains_key(*then)).or(present)
     }
 }

@@ -125,7 +125,7 @@ async fn write_histories(
     let mut moves = Vec::new();
     for activity in db::activity::of_requesters(db, workspace, source, &ids).await? {
         let Some(ticket) = tickets.get(&activity.ticket_id) else { continue };
-        let owner = requester::at(activity.occurred_at, &ticket.history, ticket.requester.as_deref());
+        let owner = known.requester_at(ticket, activity.occurred_at);
         match owner.and_then(|owner| known.attachable(owner)) {
             Some(person) if person != activity.person_id => moves.push((activity, person)),
             _ => {}

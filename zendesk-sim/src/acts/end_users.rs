@@ -3,6 +3,7 @@ use super::{By, Refusal};
 use crate::time::Stamp;
 use crate::world::World;
 use crate::world::audit::{AuditEvent, EventKind, Field};
+use crate::world::ticket::Gone;
 use crate::world::user::{Role, User};
 use serde_json::json;
 
@@ -122,7 +123,9 @@ impl World {
                 told.push(("ticket.organization_changed", event));
             }
             self.push_audit(id, By { user_id: -1, channel: "system" }, now, history);
-            self.touch_ticket(id, now, true);
+            // A deleted ticket stays as old as its deletion.
+            let alive = self.tickets.get(&id).is_some_and(|ticket| ticket.gone == Gone::No);
+            self.touch_ticket(id, now, alive);
             self.announce_ticket(id, -1, now, told);
         }
     }

@@ -4,7 +4,7 @@ pub mod hook_test;
 pub mod truth;
 
 use crate::http::{Reply, Req};
-use crate::life::{generate, step};
+use crate::life::generate;
 use crate::options::Faults;
 use crate::server::Shared;
 use crate::world::World;
@@ -80,7 +80,7 @@ async fn advance(shared: &Shared, req: &Req) -> Reply {
         let until = total_ms * n / (acts + 1);
         shared.clock.advance_ms(until - moved);
         moved = until;
-        step::act(&mut shared.gate().world, shared.clock.now());
+        shared.gate().live(&shared.clock);
         shared.wake.notify_one();
     }
     shared.clock.advance_ms(total_ms - moved);
@@ -93,7 +93,7 @@ async fn advance(shared: &Shared, req: &Req) -> Reply {
 fn live(shared: &Shared, acts: i64) -> Reply {
     let before = shared.gate().world.next_act();
     for _ in 0..acts {
-        step::act(&mut shared.gate().world, shared.clock.now());
+        shared.gate().live(&shared.clock);
     }
     told(shared, before)
 }

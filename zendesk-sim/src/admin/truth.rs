@@ -5,7 +5,7 @@ use crate::world::audit::{Audit, EventKind};
 use crate::world::organization::Organization;
 use crate::world::rating::Rating;
 use crate::world::ticket::{Gone, Ticket};
-use crate::world::user::User;
+use crate::world::user::{User, iana};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -49,7 +49,7 @@ fn user(user: &User) -> Value {
     json!({"id": user.id, "name": user.name, "email": user.email.as_deref().filter(|_| user.active),
         "last_email": user.email, "phone": user.phone, "shared_phone": user.shared_phone, "role": user.role,
         "external_id": user.external_id, "alias": user.alias, "details": user.details, "notes": user.notes,
-        "locale": user.locale, "time_zone": user.time_zone, "organization_id": user.organization_id,
+        "locale": user.locale, "time_zone": user.time_zone, "iana_time_zone": iana(&user.time_zone), "organization_id": user.organization_id,
         "organization_ids": organizations, "tags": user.tags, "fields": user.fields, "active": user.active,
         "deleted": !user.active && user.merged_into.is_none(), "permanently_deleted": user.permanently_deleted,
         "merged_into": user.merged_into, "suspended": user.suspended, "verified": user.verified,

@@ -4,6 +4,7 @@ use super::limits::{self, Limits};
 use super::{Reply, Req, auth};
 use crate::api;
 use crate::clock::Clock;
+use crate::journal::{self, Journal};
 use crate::options::Plan;
 use crate::world::World;
 use crate::world::user::Role;
@@ -31,6 +32,8 @@ impl Traffic {
 pub struct Gate {
     /// The account.
     pub world: World,
+    /// Where its life is written down.
+    pub journal: Option<Journal>,
     /// Its budgets.
     pub limits: Limits,
     /// What was asked so far.
@@ -42,6 +45,11 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Lets one thing happen.
+    pub fn live(&mut self, clock: &Clock) {
+        journal::live(&mut self.world, self.journal.as_mut(), clock.now());
+    }
+
     /// Answers a request; none means that no answer comes.
     pub fn answer(&mut self, clock: &Clock, req: &Req) -> Option<Reply> {
         self.traffic.total += 1;

@@ -16,7 +16,7 @@ pub async fn background(shared: Arc<Shared>, per_minute: f64) {
     let mut ticks = tokio::time::interval(real);
     loop {
         ticks.tick().await;
-        step::act(&mut shared.gate().world, shared.clock.now());
+        shared.gate().live(&shared.clock);
         shared.wake.notify_one();
     }
 }
