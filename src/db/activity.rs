@@ -45,6 +45,16 @@ pub struct Stored {
     pub message: Option<String>,
 }
 
+impl Stored {
+    /// True when its text was removed (A7).
+    pub fn is_redacted(&self) -> bool {
+        self.attributes.contains_key("redacted")
+    }
+}
+
+/// Attributes that are texts somebody wrote.
+pub const TEXTS: &[&str] = &["changes", "comment", "reason", "subject"];
+
 /// Which of these activities are stored already.
 pub async fn load(db: &mut PgConnection, workspace_id: i64, rows: &[ActivityRow]) -> Result<Vec<Stored>> {
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
@@ -174,15 +184,72 @@ pub async fn redact_comments(
 pub async fn redact_tickets(db: &mut PgConnection, workspace_id: i64, source_id: i64, tickets: &[i64]) -> Result<u64> {
     let redacted = sqlx::query(
         "UPDATE activity SET message = NULL,
-             attributes = (attributes - 'changes' - 'comment' - 'reason') || '{\"redacted\": true}'
+             attributes = (attributes - $4::text[]) || '{\"redacted\": true}'
          WHERE workspace_id = $1 AND source_id = $2 AND ticket_id = ANY($3) AND NOT attributes ? 'redacted'",
     )
     .bind(workspace_id)
     .bind(source_id)
     .bind(tickets)
+    .bind(TEXTS)
     .execute(db)
     .await?;
     Ok(redacted.rows_affected())
+}
+
+/// Marks comments as no longer public.
+pub async fn mark_private(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    tickets: &[i64],
+    comments: &[&str],
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE activity a SET attributes = attributes || '{\"public\": false}'
+         FROM unnest($3::bigint[], $4::text[]) AS t(ticket_id, comment_id)
+         WHERE a.workspace_id = $1 AND a.source_id = $2 AND a.ticket_id = t.ticket_id
+           AND a.attributes->>'comment_id' = t.comment_id AND a.attributes->'public' <> 'false'",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(tickets)
+    .bind(comments)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Removes comments. Answers whose they were.
+pub async fn delete_comments(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    tickets: &[i64],
+    comments: &[&str],
+) -> Result<Vec<Owned>> {
+    let rows = sqlx::query(
+        "DELETE FROM activity a USING unnest($3::bigint[], $4::text[]) AS t(ticket_id, comment_id)
+         WHERE a.workspace_id = $1 AND a.source_id = $2 AND a.ticket_id = t.ticket_id
+           AND a.attributes->>'comment_id' = t.comment_id
+         RETURNING a.occurred_at, a.id, a.ticket_id, a.person_id, a.type",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(tickets)
+    .bind(comments)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.iter().map(owned).collect())
+}
+
+fn owned(row: &sqlx::postgres::PgRow) -> Owned {
+    Owned {
+        occurred_at: row.get("occurred_at"),
+        id: row.get("id"),
+        ticket_id: row.get("ticket_id"),
+        person_id: row.get("person_id"),
+        kind: row.get("type"),
+    }
 }
 
 /// An activity's owner, to be checked against the history of its ticket.
@@ -216,13 +283,6 @@ pub async fn of_requesters(
     .bind(tickets)
     .fetch_all(db)
     .await?;
-    let owned = |row: &sqlx::postgres::PgRow| Owned {
-        occurred_at: row.get("occurred_at"),
-        id: row.get("id"),
-        ticket_id: row.get("ticket_id"),
-        person_id: row.get("person_id"),
-        kind: row.get("type"),
-    };
     Ok(rows.iter().map(owned).collect())
 }
 
@@ -245,28 +305,29 @@ pub async fn reassign(db: &mut PgConnection, workspace_id: i64, moves: &[(Owned,
     Ok(())
 }
 
-/// Takes from rollups what was given to somebody else; an empty one goes.
-pub async fn roll_down(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    people: &[i64],
-    types: &[&str],
-    counts: &[i64],
-) -> Result<()> {
+/// Takes from rollups what is no longer theirs: counts go down, a first or last that went is read anew from what is left,
+/// and an empty rollup goes.
+pub async fn roll_down(db: &mut PgConnection, workspace_id: i64, rows: &[RollupRow<'_>]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
-        "UPDATE activity_rollup r SET total = r.total - t.total
-         FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS t(person_id, type, total)
+        "UPDATE activity_rollup r SET total = r.total - t.total,
+             first_at = CASE WHEN t.first_at <= r.first_at THEN coalesce(n.first_at, r.first_at) ELSE r.first_at END,
+             last_at = CASE WHEN t.last_at >= r.last_at THEN coalesce(n.last_at, r.last_at) ELSE r.last_at END
+         FROM json_to_recordset($2::text::json) AS t(person_id bigint, type text, first_at timestamptz, last_at timestamptz, total bigint)
+         LEFT JOIN LATERAL (
+             SELECT min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at FROM activity a
+             WHERE a.workspace_id = $1 AND a.person_id = t.person_id AND a.type = t.type) n ON true
          WHERE r.workspace_id = $1 AND r.person_id = t.person_id AND r.type = t.type",
     )
     .bind(workspace_id)
-    .bind(people)
-    .bind(types)
-    .bind(counts)
+    .bind(super::as_json(rows))
     .execute(&mut *db)
     .await?;
     sqlx::query("DELETE FROM activity_rollup WHERE workspace_id = $1 AND person_id = ANY($2) AND total <= 0")
         .bind(workspace_id)
-        .bind(people)
+        .bind(rows.iter().map(|row| row.person_id).collect::<Vec<_>>())
         .execute(db)
         .await?;
     Ok(())

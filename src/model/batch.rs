@@ -43,6 +43,13 @@ pub enum Redaction {
         /// The comment.
         comment_id: String,
     },
+    /// One comment that was made private: customers no longer see it (A6).
+    Private {
+        /// The ticket.
+        ticket_id: i64,
+        /// The comment.
+        comment_id: String,
+    },
     /// Everything of a ticket.
     Ticket {
         /// The ticket.

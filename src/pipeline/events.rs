@@ -94,6 +94,12 @@ pub async fn prepare<'a>(
     let (mut events, mut refused) = (Vec::new(), Vec::new());
     for body in bodies {
         match decode::webhook(body, &decode) {
+            Ok(event) if event.event_type.is_empty() => refused.push(Refused {
+                stream: "webhooks",
+                record_id: String::new(),
+                reason: "the body is no Zendesk event: it has no type".into(),
+                body: body.to_vec(),
+            }),
             Ok(event) => events.push(event),
             Err(letter) => refused.push(letter),
         }

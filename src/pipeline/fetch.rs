@@ -102,13 +102,15 @@ pub async fn missing(ctx: &Context, source: &Source, batch: &Batch) -> Result<Wa
         .chain(batch.ratings.iter().map(|rating| rating.ticket_id));
     let tickets: BTreeSet<i64> = tickets.filter(|id| !known_here.contains(id)).collect();
     let mut wanted = Wanted::default();
+    let mut requesters = BTreeSet::new();
     if !tickets.is_empty() {
         let ids: Vec<i64> = tickets.iter().copied().collect();
         let stored = db::ticket::load(&mut db, source.workspace_id, source.id, &ids).await?;
+        requesters.extend(stored.iter().filter_map(|ticket| ticket.requester.clone()));
         let stored: BTreeSet<i64> = stored.iter().map(|ticket| ticket.id).collect();
         wanted.tickets = tickets.difference(&stored).map(i64::to_string).collect();
     }
-    wanted.users = missing_users(&mut db, source, batch).await?;
+    wanted.users = missing_users(&mut db, source, batch, &requesters).await?;
     Ok(wanted)
 }
 
@@ -116,10 +118,14 @@ async fn missing_users(
     db: &mut sqlx::PgConnection,
     source: &Source,
     batch: &Batch,
+    requesters: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, FlowError> {
     let here: BTreeSet<&str> = batch.people.iter().map(|person| person.record_id.as_str()).collect();
-    let referred: BTreeSet<&str> =
-        batch.person_records().filter(|record| !here.contains(record) && is_user_id(record)).collect();
+    let referred: BTreeSet<&str> = batch
+        .person_records()
+        .chain(requesters.iter().map(String::as_str))
+        .filter(|record| !here.contains(record) && is_user_id(record))
+        .collect();
     if referred.is_empty() {
         return Ok(BTreeSet::new());
     }

@@ -117,7 +117,7 @@ fn update_custom(person: &mut Person, record: &PersonRecord, merge: MergeStrateg
 }
 
 /// Did this source write the field last? What provenance does not name was written at creation.
-fn wrote(person: &Person, field: &str, source_id: i64) -> bool {
+pub fn wrote(person: &Person, field: &str, source_id: i64) -> bool {
     match person.provenance.get(field) {
         Some(entry) => entry.get("source").and_then(Value::as_i64) == Some(source_id),
         None => person.created_source_id == source_id,

@@ -147,9 +147,12 @@ impl Planner<'_, '_> {
         let Some(person) = self.directory.people.get(&link.person_id) else {
             return self.plan.skipped += 1;
         };
-        let merged = link.status == RecordStatus::Merged.as_str();
-        if person.archived_at.is_some() || (merged && self.record.status.is_gone()) {
+        if person.archived_at.is_some() {
             return self.plan.skipped += 1;
+        }
+        if link.status == RecordStatus::Merged.as_str() && self.record.status.is_gone() {
+            // Zendesk shows the loser of a merge as deleted; nobody was deleted (R50).
+            return self.link(link.person_id, Some(&link));
         }
         self.note_changes(Some(&link));
         if self.record.status.is_gone() {
@@ -338,7 +341,12 @@ impl Planner<'_, '_> {
                     .or(former.and_then(|link| link.organization_record_id.clone())),
             },
             name,
-            status: record.status.as_str().to_string(),
+            status: match former {
+                Some(link) if link.status == RecordStatus::Merged.as_str() && record.status.is_gone() => {
+                    link.status.clone()
+                }
+                _ => record.status.as_str().to_string(),
+            },
             record_updated_at: record.updated_at.or(former.and_then(|link| link.record_updated_at)),
             // A hint is not the whole record: the next whole one must be looked at.
             seen: if record.complete { self.context.seen[self.index] } else { 0 },

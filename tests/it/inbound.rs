@@ -59,3 +59,18 @@ async fn tuples_written(world: &World) -> i64 {
         )
         .await
 }
+
+#[tokio::test]
+async fn an_export_corrects_what_a_webhook_could_not_know() {
+    let world = World::synced(Setup::default()).await;
+    let user = world.act(json!({"do": "create_user", "name": "Lisa", "email": "lisa@springfield.io"})).await;
+    let ticket = world
+        .act(json!({"do": "create_ticket", "requester_id": user["id"], "subject": "Sax", "body": "Too loud"}))
+        .await;
+    world.act(json!({"do": "comment", "ticket_id": ticket["id"], "author_id": user["id"], "body": "Still"})).await;
+    world.run_jobs().await;
+    let attachments = "SELECT attributes->>'attachment_count' FROM activity WHERE message = 'Still'";
+    assert_eq!(world.value::<Option<String>>(attachments).await, None, "a webhook does not say");
+    world.settle().await;
+    assert_eq!(world.value::<Option<String>>(attachments).await.as_deref(), Some("0"));
+}

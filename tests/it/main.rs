@@ -1,6 +1,7 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
-mod support;
-
+mod convergence;
 mod corpus;
 mod inbound;
+mod support;
+mod webhooks;

@@ -243,6 +243,8 @@ pub struct Faults {
     pub missing_paths: Vec<String>,
     /// Share of webhook events never sent.
     pub drop_webhooks: f64,
+    /// Event types (without prefix) that are never dropped, such as `user.merged`.
+    pub keep_webhooks: Vec<String>,
     /// Share of webhook events sent twice.
     pub duplicate_webhooks: f64,
     /// Share of webhook events held back some simulated seconds, so that later ones overtake them.

@@ -4,7 +4,7 @@ use super::tickets::Tickets;
 use super::{Env, Known};
 use crate::db;
 use crate::db::activity::{ActivityRow, Owned, RollupRow, Stored};
-use crate::model::activity::{ActivityDraft, ActivityType, Owner};
+use crate::model::activity::{ActivityDraft, ActivityType, Origin, Owner};
 use crate::model::batch::{Batch, Counts};
 use crate::rules::{activity, requester, retention};
 use chrono::{DateTime, Utc};
@@ -37,8 +37,21 @@ pub async fn apply(
             }
         }
     }
-    let rows: Vec<ActivityRow> = rows.into_values().collect();
-    write(db, env, &rows, counts).await
+    write(db, env, rows.into_values().collect(), counts).await
+}
+
+/// Comments that were made private: gone where private ones are not kept, else no longer public (A6).
+pub async fn hide_comments(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    (tickets, comments): (Vec<i64>, Vec<&str>),
+) -> db::Result<()> {
+    let (workspace, source) = (env.source.workspace_id, env.source.id);
+    if env.source.settings.private_comments.unwrap_or(env.settings.privacy.private_comments) {
+        return db::activity::mark_private(db, workspace, source, &tickets, &comments).await;
+    }
+    let gone = db::activity::delete_comments(db, workspace, source, &tickets, &comments).await?;
+    take_from_rollups(db, workspace, &gone).await
 }
 
 /// What has expired already is not kept (R11).
@@ -58,10 +71,6 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
         }
     };
     let mut draft = draft.clone();
-    if ticket.is_some_and(|ticket| ticket.scrubbed) {
-        draft.message = None;
-        draft.attributes.insert("redacted".into(), json!(true));
-    }
     let mut rows = Vec::new();
     let is_comment = draft.kind == ActivityType::TicketCommentAdded.as_str();
     let author = draft.actor.clone().filter(|_| is_comment);
@@ -83,6 +92,9 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
         draft.owner = Owner::Record(author);
         rows.push(row(env, &draft, other));
     }
+    if ticket.is_some_and(|ticket| ticket.scrubbed) {
+        rows.iter_mut().for_each(scrub);
+    }
     rows
 }
 
@@ -100,13 +112,21 @@ fn row(env: &Env<'_>, draft: &ActivityDraft, person_id: i64) -> ActivityRow {
     }
 }
 
-async fn write(db: &mut PgConnection, env: &Env<'_>, rows: &[ActivityRow], counts: &mut Counts) -> db::Result<()> {
+async fn write(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    mut rows: Vec<ActivityRow>,
+    counts: &mut Counts,
+) -> db::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     let (workspace, source) = (env.source.workspace_id, env.source.id);
     let stored: HashMap<Uuid, Stored> =
-        db::activity::load(db, workspace, rows).await?.into_iter().map(|stored| (stored.id, stored)).collect();
+        db::activity::load(db, workspace, &rows).await?.into_iter().map(|stored| (stored.id, stored)).collect();
+    for row in rows.iter_mut().filter(|row| stored.get(&row.id).is_some_and(|stored| stored.is_redacted())) {
+        redact(row);
+    }
     let new: Vec<&ActivityRow> = rows.iter().filter(|row| !stored.contains_key(&row.id)).collect();
     let better: Vec<&ActivityRow> =
         rows.iter().filter(|row| stored.get(&row.id).is_some_and(|stored| corrects(row, stored))).collect();
@@ -127,10 +147,10 @@ async fn write(db: &mut PgConnection, env: &Env<'_>, rows: &[ActivityRow], count
     db::activity::roll_up(db, workspace, &rollups(happened)).await
 }
 
-/// An export corrects a webhook and itself, never the reverse; what was redacted stays redacted.
+/// The truth corrects a hint and itself; a hint corrects nothing, not even another hint.
 fn corrects(row: &ActivityRow, stored: &Stored) -> bool {
-    row.origin >= stored.origin
-        && !stored.attributes.contains_key("redacted")
+    row.origin > Origin::Webhook as i16
+        && row.origin >= stored.origin
         && (row.attributes != stored.attributes || row.message != stored.message)
 }
 
@@ -152,12 +172,28 @@ pub async fn move_to(db: &mut PgConnection, workspace: i64, moves: Vec<(Owned, i
         return Ok(());
     }
     db::activity::reassign(db, workspace, &moves).await?;
-    let taken =
-        rollups(moves.iter().map(|(activity, _)| (activity.person_id, activity.kind.as_str(), activity.occurred_at)));
-    let people: Vec<i64> = taken.iter().map(|sum| sum.person_id).collect();
-    let types: Vec<&str> = taken.iter().map(|sum| sum.kind).collect();
-    let totals: Vec<i64> = taken.iter().map(|sum| sum.total).collect();
-    db::activity::roll_down(db, workspace, &people, &types, &totals).await?;
+    let taken: Vec<Owned> = moves.iter().map(|(activity, _)| activity.clone()).collect();
+    take_from_rollups(db, workspace, &taken).await?;
     let given = rollups(moves.iter().map(|(activity, person)| (*person, activity.kind.as_str(), activity.occurred_at)));
     db::activity::roll_up(db, workspace, &given).await
+}
+
+/// Takes from rollups what is no longer theirs.
+async fn take_from_rollups(db: &mut PgConnection, workspace: i64, gone: &[Owned]) -> db::Result<()> {
+    let taken = rollups(gone.iter().map(|activity| (activity.person_id, activity.kind.as_str(), activity.occurred_at)));
+    db::activity::roll_down(db, workspace, &taken).await
+}
+
+/// Takes the text from an activity whose stored copy was redacted, so that nothing brings it back.
+fn redact(row: &mut ActivityRow) {
+    row.message = None;
+    row.attributes.insert("redacted".into(), Value::Bool(true));
+}
+
+/// Takes every text that somebody wrote from a row about a ticket that was deleted for good.
+fn scrub(row: &mut ActivityRow) {
+    redact(row);
+    for key in db::activity::TEXTS {
+        row.attributes.remove(*key);
+    }
 }

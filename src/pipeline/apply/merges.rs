@@ -9,6 +9,7 @@ use crate::model::consent::{Channel, ConsentState, Evidence};
 use crate::model::field::SystemField;
 use crate::model::person::Person;
 use crate::rules::consent::{fold_channel, merge_action, merge_restrictive};
+use crate::rules::fields;
 use crate::rules::people::set_consent;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -28,10 +29,7 @@ pub async fn apply(
         if winner == loser {
             continue;
         }
-        let reason = format!("merged in {}", env.source.name);
-        if let Some(survivor) =
-            merge_people(db, env.source.workspace_id, winner, loser, "zendesk", &reason, env.now).await?
-        {
+        if let Some(survivor) = merge_people(db, env, winner, loser).await? {
             counts.people_updated += 1;
             for link in known.links.values_mut().filter(|link| link.person_id == winner || link.person_id == loser) {
                 link.person_id = survivor;
@@ -44,24 +42,18 @@ pub async fn apply(
 /// Merges two people: the older id survives (I9), values of `winner` come first, the rest is filled from `loser`, the most
 /// restrictive consent holds (C4), everything that is theirs moves (I11). Answers who survives; None when one of them
 /// is not there.
-pub async fn merge_people(
-    db: &mut PgConnection,
-    workspace: i64,
-    winner: i64,
-    loser: i64,
-    actor: &str,
-    reason: &str,
-    now: DateTime<Utc>,
-) -> db::Result<Option<i64>> {
+async fn merge_people(db: &mut PgConnection, env: &Env<'_>, winner: i64, loser: i64) -> db::Result<Option<i64>> {
+    let (workspace, now) = (env.source.workspace_id, env.now);
     let mut people = db::person::load(db, workspace, &[winner, loser]).await?;
     people.sort_by_key(|person| person.id != winner);
     let [first, second] = people.as_slice() else { return Ok(None) };
     let survivor = winner.min(loser);
     let gone = winner.max(loser);
-    db::merge::record(db, workspace, survivor, gone, actor, reason, now).await?;
-    let mut merged = joined(first, second);
+    let reason = format!("merged in {}", env.source.name);
+    db::merge::record(db, workspace, survivor, gone, "zendesk", &reason, now).await?;
+    let mut merged = joined(first, second, env.source.id);
     merged.id = survivor;
-    join_consents(db, workspace, &mut merged, [winner, loser], actor, now).await?;
+    join_consents(db, workspace, &mut merged, [winner, loser], now).await?;
     db::merge::move_everything(db, workspace, gone, survivor).await?;
     db::merge::carry_archive(db, workspace, gone, survivor).await?;
     db::person::delete(db, workspace, &[gone]).await?;
@@ -70,23 +62,27 @@ pub async fn merge_people(
     Ok(Some(survivor))
 }
 
-/// The values of the first, filled from the second; provenance goes with each value.
-fn joined(first: &Person, second: &Person) -> Person {
+/// The values of the first, filled from the second; provenance goes with each value. What the source that merges wrote
+/// itself is not filled in: it has just dropped it (Z§3, merge semantics).
+fn joined(first: &Person, second: &Person, merged_by: i64) -> Person {
+    let theirs = |key: &str| !fields::wrote(second, key, merged_by);
     let mut merged = first.clone();
+    let carry = |key: &str, merged: &mut Person| {
+        if let Some(entry) = second.provenance.get(key) {
+            merged.provenance.insert(key.to_string(), entry.clone());
+        }
+    };
     for field in SystemField::ALL {
-        if merged.system[field].is_none() && second.system[field].is_some() {
+        let key = field.as_str();
+        if merged.system[field].is_none() && second.system[field].is_some() && theirs(key) {
             merged.system[field] = second.system[field].clone();
-            if let Some(entry) = second.provenance.get(field.as_str()) {
-                merged.provenance.insert(field.as_str().to_string(), entry.clone());
-            }
+            carry(key, &mut merged);
         }
     }
-    for (key, value) in &second.fields {
+    for (key, value) in second.fields.iter().filter(|(key, _)| theirs(key)) {
         if !merged.fields.contains_key(key) {
             merged.fields.insert(key.clone(), value.clone());
-            if let Some(entry) = second.provenance.get(key) {
-                merged.provenance.insert(key.clone(), entry.clone());
-            }
+            carry(key, &mut merged);
         }
     }
     merged
@@ -98,7 +94,6 @@ async fn join_consents(
     workspace: i64,
     merged: &mut Person,
     pair: [i64; 2],
-    actor: &str,
     now: DateTime<Utc>,
 ) -> db::Result<()> {
     let ledgers = db::consent::load(db, workspace, &pair).await?;
@@ -118,7 +113,7 @@ async fn join_consents(
                 channel: channel.as_str(),
                 action: action.as_str(),
                 evidence: Evidence::AdminWithdrawal.as_str(),
-                actor,
+                actor: "zendesk",
                 wording_id: None,
                 occurred_at: now,
             };

@@ -7,7 +7,6 @@ mod organizations;
 mod people;
 mod tickets;
 
-pub use merges::merge_people;
 pub use people::{identity_subject, record_subject};
 
 use crate::config::Settings;
@@ -65,9 +64,9 @@ impl Known {
 pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Result<Counts> {
     let mut counts = Counts { dead_letters: batch.refused.len() as u64, ..Counts::default() };
     let (known, from_people) = people::apply(db, env, batch, &mut counts).await?;
-    let known = merges::apply(db, env, batch, known, &mut counts).await?;
+    let mut known = merges::apply(db, env, batch, known, &mut counts).await?;
     organizations::apply(db, env, batch, &mut counts).await?;
-    let tickets = tickets::apply(db, env, batch, &known, &mut counts).await?;
+    let tickets = tickets::apply(db, env, batch, &mut known, &mut counts).await?;
     activities::apply(db, env, batch, from_people, &known, &tickets, &mut counts).await?;
     redact(db, env, batch).await?;
     let (workspace, source) = (env.source.workspace_id, env.source.id);
@@ -79,23 +78,30 @@ pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::R
 /// Removes texts from every stored copy (A7): tickets, activities, webhooks as they came, dead letters.
 async fn redact(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Result<()> {
     let (workspace, source) = (env.source.workspace_id, env.source.id);
-    let mut tickets = BTreeSet::new();
-    let mut comments = BTreeSet::new();
+    let mut tickets: BTreeSet<i64> =
+        batch.tickets.iter().filter(|ticket| ticket.scrubbed).map(|ticket| ticket.id).collect();
+    let (mut redacted, mut private) = (BTreeSet::new(), BTreeSet::new());
     for redaction in &batch.redactions {
         match redaction {
             Redaction::Ticket { ticket_id } => _ = tickets.insert(*ticket_id),
-            Redaction::Comment { ticket_id, comment_id } => _ = comments.insert((*ticket_id, comment_id.as_str())),
+            Redaction::Comment { ticket_id, comment_id } => _ = redacted.insert((*ticket_id, comment_id.as_str())),
+            Redaction::Private { ticket_id, comment_id } => _ = private.insert((*ticket_id, comment_id.as_str())),
         }
     }
-    tickets.extend(batch.tickets.iter().filter(|ticket| ticket.scrubbed).map(|ticket| ticket.id));
-    let touched: BTreeSet<i64> = tickets.iter().copied().chain(comments.iter().map(|(ticket, _)| *ticket)).collect();
+    if !private.is_empty() {
+        activities::hide_comments(db, env, private.iter().copied().unzip()).await?;
+    }
+    let keep_private = env.source.settings.private_comments.unwrap_or(env.settings.privacy.private_comments);
+    let hidden = private.iter().filter(|_| !keep_private).map(|(ticket, _)| *ticket);
+    let touched: BTreeSet<i64> =
+        tickets.iter().copied().chain(redacted.iter().map(|(ticket, _)| *ticket)).chain(hidden).collect();
     if touched.is_empty() {
         return Ok(());
     }
     let tickets: Vec<i64> = tickets.into_iter().collect();
     db::ticket::scrub(db, workspace, source, &tickets).await?;
     db::activity::redact_tickets(db, workspace, source, &tickets).await?;
-    let (of, ids): (Vec<i64>, Vec<&str>) = comments.into_iter().unzip();
+    let (of, ids): (Vec<i64>, Vec<&str>) = redacted.into_iter().unzip();
     db::activity::redact_comments(db, workspace, source, &of, &ids).await?;
     let subjects: Vec<String> = touched.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
     db::raw_event::erase(db, workspace, source, &subjects).await?;

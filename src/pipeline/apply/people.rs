@@ -11,7 +11,7 @@ use crate::model::activity::ActivityDraft;
 use crate::model::batch::{Batch, Counts};
 use crate::model::consent::{Channel, ConsentState};
 use crate::model::field::SystemField;
-use crate::model::person::{IdentityKind, NameGiven, PersonRecord, RecordStatus};
+use crate::model::person::{IdentityKind, NameGiven, PersonLink, PersonRecord, RecordStatus};
 use crate::model::record::digest;
 use crate::rules::consent::fold_channel;
 use crate::rules::directory::{Directory, Holder};
@@ -52,13 +52,36 @@ pub async fn apply(
         activities = std::mem::take(&mut plan.activities);
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
     }
-    let people: Vec<i64> =
-        directory.links.values().map(|link| link.person_id).collect::<BTreeSet<_>>().into_iter().collect();
-    let archived = match people.is_empty() {
-        true => HashSet::new(),
-        false => db::person::archived(db, workspace, &people).await?.into_iter().collect(),
-    };
+    let archived = archived(db, workspace, directory.links.values()).await?;
     Ok((Known { links: directory.links, archived }, activities))
+}
+
+/// Learns who further records are, such as the requesters of stored tickets.
+pub async fn learn<'a>(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    known: &mut Known,
+    records: impl Iterator<Item = &'a str>,
+) -> db::Result<()> {
+    let unknown: BTreeSet<&str> = records.filter(|record| !known.links.contains_key(*record)).collect();
+    let unknown: Vec<&str> = unknown.into_iter().collect();
+    let links = db::person_source::load(db, env.source.workspace_id, env.source.id, &unknown).await?;
+    known.archived.extend(archived(db, env.source.workspace_id, links.iter()).await?);
+    known.links.extend(links.into_iter().map(|link| (link.record_id.clone(), link)));
+    Ok(())
+}
+
+async fn archived(
+    db: &mut PgConnection,
+    workspace: i64,
+    links: impl Iterator<Item = &PersonLink>,
+) -> db::Result<HashSet<i64>> {
+    let people: BTreeSet<i64> = links.map(|link| link.person_id).collect();
+    if people.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let people: Vec<i64> = people.into_iter().collect();
+    Ok(db::person::archived(db, workspace, &people).await?.into_iter().collect())
 }
 
 /// The newest version of each record, in the order of the batch.

@@ -1,6 +1,6 @@
 //! Tickets of a batch: present state, former requesters, ratings.
 
-use super::{Env, Known};
+use super::{Env, Known, people};
 use crate::db;
 use crate::db::ticket::TicketRow;
 use crate::model::batch::{Batch, Counts};
@@ -18,7 +18,7 @@ pub async fn apply(
     db: &mut PgConnection,
     env: &Env<'_>,
     batch: &Batch,
-    known: &Known,
+    known: &mut Known,
     counts: &mut Counts,
 ) -> db::Result<Tickets> {
     let (workspace, source) = (env.source.workspace_id, env.source.id);
@@ -29,6 +29,9 @@ pub async fn apply(
     let referred: BTreeSet<i64> = referred.collect();
     let referred: Vec<i64> = referred.into_iter().collect();
     let stored = db::ticket::load(db, workspace, source, &referred).await?;
+    let former = stored.iter().flat_map(|ticket| &ticket.history).map(|former| former.requester.as_str());
+    let requesters = stored.iter().filter_map(|ticket| ticket.requester.as_deref()).chain(former);
+    people::learn(db, env, known, requesters).await?;
     let mut tickets: Tickets = stored.into_iter().map(|ticket| (ticket.id, ticket)).collect();
     write(db, env, &batch.tickets, known, &mut tickets, counts).await?;
     write_histories(db, env, batch, known, &mut tickets).await?;

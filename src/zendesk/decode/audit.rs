@@ -99,9 +99,7 @@ pub fn ticket_event(raw: &RawValue, ctx: &DecodeContext<'_>) -> Result<AuditEven
             "Create" if creating => opening.take(child),
             "Create" | "Change" => change(&mut event, child, update),
             "CommentRedactionEvent" | "AttachmentRedactionEvent" => redact(&mut event, child),
-            "CommentPrivacyChange" if !ctx.private_comments && !child.is_public(&mut lenient) => {
-                redact(&mut event, child)
-            }
+            "CommentPrivacyChange" if !child.is_public(&mut lenient) => hide(&mut event, child),
             _ => {}
         }
     }
@@ -241,6 +239,13 @@ fn redact(event: &mut AuditEvent, child: &Child<'_>) {
     }
 }
 
+/// A comment that customers no longer see (A6).
+fn hide(event: &mut AuditEvent, child: &Child<'_>) {
+    if let Some(comment_id) = Lenient::default().id("comment_id", child.comment_id).value() {
+        event.redactions.push(Redaction::Private { ticket_id: event.ticket_id, comment_id });
+    }
+}
+
 /// A ticket that went into another is closed by the same update, whose way it came by is a merge.
 fn merging(event: &mut AuditEvent, parts: &Parts<'_>, children: &[Child<'_>], update: Update<'_>) {
     let closed = event.activities.iter().any(|draft| {
@@ -366,7 +371,8 @@ mod tests {
             r#"{"event_type":"CommentRedactionEvent","comment_id":9}, {"type":"CommentPrivacyChange","comment_id":8,"public":false}"#,
         );
         let comment = |id: &str| Redaction::Comment { ticket_id: 155, comment_id: id.to_owned() };
-        assert_eq!(redacted.redactions, [comment("9"), comment("8")]);
+        let hidden = Redaction::Private { ticket_id: 155, comment_id: "8".to_owned() };
+        assert_eq!(redacted.redactions, [comment("9"), hidden]);
         let moved = decode(r#"{"event_type":"Change","requester_id":2,"previous_value":"1"}"#);
         assert_eq!(
             moved.former_requester.map(|former| (former.requester, former.until)),

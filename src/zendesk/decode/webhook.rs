@@ -248,7 +248,7 @@ impl Known<'_> {
             "requester_changed" => self.former_requester(ticket_id, found),
             "permanently_deleted" => found.batch.redactions.push(Redaction::Ticket { ticket_id }),
             "comment_redacted" | "attachment_redacted_from_comment" => self.redact(ticket_id, found),
-            "comment_made_private" if !self.ctx.private_comments => self.redact(ticket_id, found),
+            "comment_made_private" => self.hide(ticket_id, found),
             _ => {}
         }
         if detail.is_none() && what != "permanently_deleted" {
@@ -316,9 +316,19 @@ impl Known<'_> {
         }
     }
 
+    /// A comment that customers no longer see (A6).
+    fn hide(&self, ticket_id: i64, found: &mut WebhookEvent) {
+        if let Some(comment_id) = self.comment_id() {
+            found.batch.redactions.push(Redaction::Private { ticket_id, comment_id });
+        }
+    }
+
+    fn comment_id(&self) -> Option<String> {
+        Lenient::default().id("comment", self.event.comment.and_then(|comment| member(comment, "id"))).value()
+    }
+
     fn redact(&self, ticket_id: i64, found: &mut WebhookEvent) {
-        let id = self.event.comment.and_then(|comment| member(comment, "id"));
-        if let Some(comment_id) = Lenient::default().id("comment", id).value() {
+        if let Some(comment_id) = self.comment_id() {
             found.batch.redactions.push(Redaction::Comment { ticket_id, comment_id });
         }
     }
@@ -370,7 +380,9 @@ mod tests {
     #[test]
     fn redactions_a7() {
         let comment = Redaction::Comment { ticket_id: 155, comment_id: "91".to_owned() };
-        for name in ["comment_redacted", "attachment_redacted_from_comment", "comment_made_private"] {
+        let hidden = decode(&body(TICKET, "comment_made_private", r#"{"comment":{"id":"91"}}"#));
+        assert_eq!(hidden.batch.redactions, [Redaction::Private { ticket_id: 155, comment_id: "91".to_owned() }]);
+        for name in ["comment_redacted", "attachment_redacted_from_comment"] {
             let found = decode(&body(TICKET, name, r#"{"comment":{"id":"91"}}"#));
             assert_eq!(found.batch.redactions, std::slice::from_ref(&comment), "{name}");
         }

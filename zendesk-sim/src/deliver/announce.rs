@@ -66,13 +66,14 @@ impl World {
         let wanting: Vec<_> =
             self.hooks.all.values().filter(|hook| hook.wants(kind)).map(|hook| hook.id.clone()).collect();
         for webhook_id in wanting {
-            self.enqueue(now, &webhook_id, &body);
+            self.enqueue(now, &webhook_id, kind, &body);
         }
     }
 
     /// Puts an event into a webhook's queue, or not, or twice, as the faults have it.
-    fn enqueue(&mut self, now: Stamp, webhook_id: &str, body: &Arc<str>) {
-        if self.chance.random_bool(self.faults.drop_webhooks.clamp(0.0, 1.0)) {
+    fn enqueue(&mut self, now: Stamp, webhook_id: &str, kind: &str, body: &Arc<str>) {
+        let dropped = self.chance.random_bool(self.faults.drop_webhooks.clamp(0.0, 1.0));
+        if dropped && !self.faults.keep_webhooks.iter().any(|kept| kept == kind) {
             self.hooks.counts.dropped += 1;
             return;
         }
