@@ -60,8 +60,9 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, rows: &[ActivityRow]
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let times: Vec<DateTime<Utc>> = rows.iter().map(|row| row.occurred_at).collect();
     let found = sqlx::query(
-        "SELECT a.id, a.origin, a.attributes, a.message FROM unnest($2::timestamptz[], $3::uuid[]) AS t(occurred_at, id)
-         JOIN activity a ON a.workspace_id = $1 AND a.occurred_at = t.occurred_at AND a.id = t.id",
+        "SELECT a.* FROM unnest($2::timestamptz[], $3::uuid[]) AS t(occurred_at, id) CROSS JOIN LATERAL (
+             SELECT id, origin, attributes, message FROM activity
+             WHERE workspace_id = $1 AND occurred_at = t.occurred_at AND id = t.id LIMIT 1) a",
     )
     .bind(workspace_id)
     .bind(times)

@@ -41,8 +41,9 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, kinds: &[&str], valu
         return Ok(Vec::new());
     }
     sqlx::query_as(
-        "SELECT i.kind, i.value, i.person_id, i.source_id, i.record_id FROM unnest($2::text[], $3::text[]) AS t(kind, value)
-         JOIN identity i ON i.workspace_id = $1 AND i.kind = t.kind AND i.value = t.value",
+        "SELECT i.* FROM unnest($2::text[], $3::text[]) AS t(kind, value) CROSS JOIN LATERAL (
+             SELECT kind, value, person_id, source_id, record_id FROM identity
+             WHERE workspace_id = $1 AND kind = t.kind AND value = t.value LIMIT 1) i",
     )
     .bind(workspace_id)
     .bind(kinds)
@@ -57,7 +58,9 @@ pub async fn of_people(db: &mut PgConnection, workspace_id: i64, person_ids: &[i
         return Ok(Vec::new());
     }
     sqlx::query_as(
-        "SELECT kind, value, person_id, source_id, record_id FROM identity WHERE workspace_id = $1 AND person_id = ANY($2)",
+        "SELECT i.* FROM unnest($2::bigint[]) AS t(person_id) CROSS JOIN LATERAL (
+             SELECT kind, value, person_id, source_id, record_id FROM identity
+             WHERE workspace_id = $1 AND person_id = t.person_id OFFSET 0) i",
     )
     .bind(workspace_id)
     .bind(person_ids)

@@ -1,4 +1,8 @@
 //! All SQL: one file a table, functions on a connection, sets of rows in and out. Decides nothing.
+//!
+//! Rows are looked up by key with `unnest(keys) CROSS JOIN LATERAL (… LIMIT 1)`: one descent of an index for each key, whatever
+//! the planner knows of a table. With `= ANY(keys)`, a fresh database without statistics reads the whole table for
+//! every page of a first sync.
 
 pub mod activity;
 pub mod agent;

@@ -119,9 +119,10 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, ids: &[i64]) -> Resu
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "SELECT id, first_name, last_name, email, phone, locale, time_zone, external_id, fields, email_consent, sms_consent,
-                created_at, created_source_id, provenance, archived_at
-         FROM person WHERE workspace_id = $1 AND id = ANY($2)",
+        "SELECT p.* FROM unnest($2::bigint[]) AS t(id) CROSS JOIN LATERAL (
+             SELECT id, first_name, last_name, email, phone, locale, time_zone, external_id, fields, email_consent, sms_consent,
+                    created_at, created_source_id, provenance, archived_at
+             FROM person WHERE workspace_id = $1 AND id = t.id LIMIT 1) p",
     )
     .bind(workspace_id)
     .bind(ids)
@@ -155,11 +156,15 @@ fn person_of(row: &sqlx::postgres::PgRow) -> Person {
 
 /// Which of these people are archived.
 pub async fn archived(db: &mut PgConnection, workspace_id: i64, ids: &[i64]) -> Result<Vec<i64>> {
-    sqlx::query_scalar("SELECT id FROM person WHERE workspace_id = $1 AND id = ANY($2) AND archived_at IS NOT NULL")
-        .bind(workspace_id)
-        .bind(ids)
-        .fetch_all(db)
-        .await
+    sqlx::query_scalar(
+        "SELECT p.id FROM unnest($2::bigint[]) AS t(id) CROSS JOIN LATERAL (
+             SELECT id, archived_at FROM person WHERE workspace_id = $1 AND id = t.id LIMIT 1) p
+         WHERE p.archived_at IS NOT NULL",
+    )
+    .bind(workspace_id)
+    .bind(ids)
+    .fetch_all(db)
+    .await
 }
 
 /// Archives people who are not archived yet (R48). Answers who they were.

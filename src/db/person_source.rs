@@ -52,8 +52,9 @@ pub async fn load(
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "SELECT record_id, person_id, organization_record_id, name, status, record_updated_at, seen
-         FROM person_source WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3)",
+        "SELECT p.* FROM unnest($3::text[]) AS t(record_id) CROSS JOIN LATERAL (
+             SELECT record_id, person_id, organization_record_id, name, status, record_updated_at, seen FROM person_source
+             WHERE workspace_id = $1 AND source_id = $2 AND record_id = t.record_id LIMIT 1) p",
     )
     .bind(workspace_id)
     .bind(source_id)
