@@ -2,7 +2,7 @@
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
-ENV CARGO_TERM_COLOR=never SQLX_OFFLINE=true
+ENV CARGO_TERM_COLOR=never
 
 # The dependencies alone, on empty sources: this layer is built again only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./

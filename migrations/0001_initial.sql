@@ -134,7 +134,7 @@ CREATE TABLE run (
     error        text
 );
 CREATE INDEX run_newest ON run (source_id, started_at DESC);
-COMMENT ON TABLE run IS 'One poll, import, resync or prune, with what it did.';
+COMMENT ON TABLE run IS 'One poll, import or prune, with what it did.';
 COMMENT ON COLUMN run.id IS 'Number of the run.';
 COMMENT ON COLUMN run.kind IS 'poll, import, prune.';
 COMMENT ON COLUMN run.source_id IS 'The source, where it has one.';
@@ -555,6 +555,19 @@ COMMENT ON COLUMN agent.name IS 'Name.';
 COMMENT ON COLUMN agent.role IS 'Role as the source names it.';
 COMMENT ON COLUMN agent.active IS 'False when deleted there.';
 COMMENT ON COLUMN agent.record_updated_at IS 'When the source last changed it.';
+
+CREATE TABLE nobody (
+    workspace_id  bigint      NOT NULL,
+    source_id     bigint      NOT NULL,
+    record_id     text        NOT NULL COLLATE "C",
+    noted_at      timestamptz NOT NULL,
+    PRIMARY KEY (workspace_id, source_id, record_id)
+);
+COMMENT ON TABLE nobody IS 'Records of users who stand for no person and need not be asked for again: deleted before they were met, or not known to the source.';
+COMMENT ON COLUMN nobody.workspace_id IS 'The workspace.';
+COMMENT ON COLUMN nobody.source_id IS 'The source.';
+COMMENT ON COLUMN nobody.record_id IS 'Id in the source.';
+COMMENT ON COLUMN nobody.noted_at IS 'When it was noted.';
 
 CREATE TABLE ticket (
     workspace_id     bigint      NOT NULL,

@@ -2,12 +2,10 @@
 
 mod layers;
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use serde::{Deserialize, Deserializer, de::Error};
 use url::Url;
@@ -168,16 +166,14 @@ impl Settings {
     /// When the file cannot be read, or with everything that is wrong at once.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let file = file.map(Path::to_path_buf).or_else(|| env_var("DESKBRIDGE_CONFIG").map(PathBuf::from));
-        let file = match file {
-            None => None,
-            Some(path) => {
-                let name = path.display().to_string();
-                match fs::read_to_string(&path) {
-                    Ok(text) => Some((name, text)),
-                    Err(error) => return Err(ConfigError::Unreadable(name, error)),
-                }
+        let read = |path: PathBuf| {
+            let name = path.display().to_string();
+            match fs::read_to_string(&path) {
+                Ok(text) => Ok((name, text)),
+                Err(error) => Err(ConfigError::Unreadable(name, error)),
             }
         };
+        let file = file.map(read).transpose()?;
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .map(|(name, value)| (name, value.to_string_lossy().into_owned()))

@@ -1,8 +1,9 @@
 //! Deskbridge: keeps Zendesk Support and a customer data platform in Postgres in step.
 //!
-//! Arrows run down only: app → {http, worker} → pipeline → {db, zendesk, rules} → model; clock and config import nothing.
+//! Arrows run down only: cli → app → {http, worker} → pipeline → {db, zendesk, rules} → model; clock and config import nothing.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;

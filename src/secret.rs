@@ -187,6 +187,14 @@ fn parts(sealed: &[u8]) -> Option<([u8; KEY_ID_BYTES], [u8; NONCE_BYTES], &[u8])
     known.then_some((id.try_into().ok()?, nonce.try_into().ok()?, ciphertext))
 }
 
+/// Reads a file that holds a secret.
+///
+/// # Errors
+/// When it cannot be read, or is no text.
+pub fn read_file(path: &std::path::Path) -> std::io::Result<Zeroizing<String>> {
+    std::fs::read_to_string(path).map(Zeroizing::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,8 @@ use crate::config::LogFormat;
 pub const WEBHOOKS_RECEIVED: &str = "deskbridge_webhooks_received_total";
 /// Webhook events applied, by `source`.
 pub const EVENTS_APPLIED: &str = "deskbridge_events_applied_total";
+/// Webhook events of a type that is kept and not applied.
+pub const EVENTS_UNKNOWN: &str = "deskbridge_events_unknown_total";
 /// Age of the oldest event that waits to be applied, by `source`.
 pub const OLDEST_UNAPPLIED_EVENT_AGE: &str = "deskbridge_oldest_unapplied_event_age_seconds";
 /// Time since a stream was last read to its end, by `source` and `stream`.
@@ -72,6 +74,17 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     begun.map_err(TelemetryError::Log)
 }
 
+/// Begins logging to stderr, in words: beside the answer of a command.
+///
+/// # Errors
+/// When `filter` cannot be read, or logging has begun already.
+pub fn init_beside(filter: &str) -> Result<(), TelemetryError> {
+    let parsed = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Filter(filter.to_owned(), error))?;
+    let lines =
+        fmt::layer().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false).without_time();
+    tracing_subscriber::registry().with(parsed).with(lines).try_init().map_err(TelemetryError::Log)
+}
+
 /// An error and all its causes on one line, outermost first. Causes that an error already tells are not repeated.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {
@@ -104,6 +117,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, TelemetryError> {
 /// Tells the recorder what each metric means.
 pub fn describe_metrics() {
     describe_counter!(WEBHOOKS_RECEIVED, "Webhooks received, by source and outcome");
+    describe_counter!(EVENTS_UNKNOWN, "Webhook events of a type that is kept and not applied, by source");
     describe_counter!(EVENTS_APPLIED, "Webhook events applied, by source");
     describe_gauge!(
         OLDEST_UNAPPLIED_EVENT_AGE,

@@ -26,7 +26,7 @@ pub async fn measure(world: &World, plan: &Plan, database: &str, report: &mut Re
     let db = world.pool(database).await?;
     let (public, bare) = (free_port()?, free_port()?);
     let variables = world.variables(database, &[account.url(), world.sim.url()], public)?;
-    let daemon = world.daemon("daemon", &variables, public).await?;
+    let daemon = world.daemon("serve", &variables, public).await?;
     let ctx = world.context(&variables)?;
     let since = ctx.clock.now();
     let request = Connect {

@@ -1,7 +1,7 @@
 //! The benchmark behind `script/bench`: what the daemon does, beside the most that the same machine could do, in one run.
 //!
-//! The program starts itself again for what needs a process of its own: the daemon under test, the same route without a
-//! database, the simulated Zendesk. Each is measured against its counterpart in turns, so that a noisy machine troubles both.
+//! The daemon under test is the real one, in a process of its own. This program starts itself again for the same route
+//! without a database and for the simulated Zendesk. Each is measured against its counterpart in turns, so that a noisy machine troubles both.
 
 mod bodies;
 mod copy;
@@ -44,7 +44,6 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match words.as_slice() {
-            ["daemon"] => roles::daemon().await,
             ["no-database"] => roles::no_database().await,
             ["sim", users, tickets] => roles::sim(users.parse()?, tickets.parse()?).await,
             [] => bench(LONG, "all").await,

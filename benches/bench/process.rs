@@ -1,4 +1,4 @@
-//! Processes of this same program in another role; they end with their owner.
+//! Processes beside this one: the daemon, and this same program in another role. They end with their owner.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
@@ -13,11 +13,15 @@ pub struct Role {
 }
 
 impl Role {
-    /// Starts a role with these variables. What it prints goes to `log`.
-    pub fn start(words: &[&str], variables: &[(String, String)], log: &Path) -> Result<Role> {
+    /// Starts `serve`, the daemon, or another role with these variables. What it prints goes to `log`.
+    pub fn start(word: &str, variables: &[(String, String)], log: &Path) -> Result<Role> {
         let log = File::options().create(true).append(true).open(log)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(words).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        let program = match word {
+            "serve" => env!("CARGO_BIN_EXE_deskbridge").into(),
+            _ => std::env::current_exe()?,
+        };
+        let mut command = Command::new(program);
+        command.arg(word).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         Ok(Role { child: command.spawn()? })
     }
@@ -56,8 +60,9 @@ impl Role {
 
 impl Drop for Role {
     fn drop(&mut self) {
-        // Roles end with their input; one that does not is ended.
+        // Roles end with their input, the daemon by a signal; what does not end is ended.
         drop(self.child.stdin.take());
+        _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         for _ in 0..100 {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;

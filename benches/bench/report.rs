@@ -42,7 +42,7 @@ impl Report {
 
     /// Prints the table.
     pub fn print(&self) {
-        println!("\n{:<34} {:>12} {:>12} {:>12}  {}", "", "median", "min", "max", "");
+        println!("\n{:<34} {:>12} {:>12} {:>12}", "", "median", "min", "max");
         for (name, values) in &self.rows {
             let (median, min, max) = spread(values);
             let shown = [median, min, max].map(shown);

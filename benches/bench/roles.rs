@@ -13,17 +13,6 @@ use tokio::io::AsyncReadExt;
 use tokio_util::sync::CancellationToken;
 use zendesk_sim::{Options, Settings as SimSettings, Sim};
 
-/// The daemon under test, as the environment says.
-pub async fn daemon() -> Result<()> {
-    let settings = Settings::load(None)?;
-    telemetry::init(settings.log.format, &settings.log.filter)?;
-    let metrics = telemetry::install_metrics()?;
-    let daemon = app::start(app::context(settings, Clock::system())?, metrics, false).await?;
-    end_of_input().await;
-    daemon.stop().await;
-    Ok(())
-}
-
 /// The same route without a database behind it: the same router and verification, acknowledged at once.
 pub async fn no_database() -> Result<()> {
     let settings = Settings::load(None)?;

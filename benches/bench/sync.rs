@@ -24,7 +24,7 @@ pub async fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result<
         let db = world.pool(&database).await?;
         let public = free_port()?;
         let variables = world.variables(&database, &[world.sim.url()], public)?;
-        let daemon = world.daemon("daemon", &variables, public).await?;
+        let daemon = world.daemon("serve", &variables, public).await?;
         let ctx = world.context(&variables)?;
         copy::execute(&db, "CHECKPOINT").await?;
         maybe_profile(daemon.id(), "sync");
@@ -84,10 +84,10 @@ pub async fn caught_up(ctx: &Context, source: i64, since: DateTime<Utc>, streams
         let wanted = all.iter().filter(|found| streams.contains(&found.stream));
         if wanted.clone().all(|found| found.error.is_some() || found.caught_up_at.is_some_and(|at| at >= since)) {
             let main = |stream| matches!(stream, Stream::Users | Stream::Organizations | Stream::Tickets);
-            for failed in wanted.filter(|found| found.error.is_some() && main(found.stream)) {
-                bail!("stream {}: {:?}", failed.stream.as_str(), failed.error);
-            }
-            return Ok(());
+            return match wanted.clone().find(|found| found.error.is_some() && main(found.stream)) {
+                Some(failed) => bail!("stream {}: {:?}", failed.stream.as_str(), failed.error),
+                None => Ok(()),
+            };
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -104,7 +104,7 @@ impl World {
     /// Starts a daemon and waits until it listens.
     pub async fn daemon(&self, role: &str, variables: &[(String, String)], public: SocketAddr) -> Result<Role> {
         let log = self.folder.join(format!("{role}.log"));
-        let role = Role::start(&[role], variables, &log)?;
+        let role = Role::start(role, variables, &log)?;
         for _ in 0..200 {
             if tokio::net::TcpStream::connect(public).await.is_ok() {
                 return Ok(role);

@@ -121,10 +121,10 @@ pub async fn fail(
     Ok(())
 }
 
-/// Sets when streams are read next.
+/// Brings streams forward; those that are not read stay so.
 pub async fn set_due(db: &mut PgConnection, source_id: i64, streams: &[Stream], due_at: DateTime<Utc>) -> Result<()> {
     let names: Vec<&str> = streams.iter().map(|stream| stream.as_str()).collect();
-    sqlx::query("UPDATE checkpoint SET due_at = least(due_at, $3) WHERE source_id = $1 AND stream = ANY($2)")
+    sqlx::query("UPDATE checkpoint SET due_at = least(due_at, $3) WHERE source_id = $1 AND stream = ANY($2) AND due_at IS NOT NULL")
         .bind(source_id)
         .bind(names)
         .bind(due_at)
@@ -144,7 +144,7 @@ pub async fn set_page_size(db: &mut PgConnection, source_id: i64, stream: Stream
     Ok(())
 }
 
-/// Starts streams over from `since`: the cursor is dropped, what follows is read again.
+/// Starts streams over from `since`: the cursor is dropped, what follows is read again. Those that are not read stay so.
 pub async fn rewind(
     db: &mut PgConnection,
     source_id: i64,
@@ -154,7 +154,8 @@ pub async fn rewind(
 ) -> Result<()> {
     let names: Vec<&str> = streams.iter().map(|stream| stream.as_str()).collect();
     sqlx::query(
-        "UPDATE checkpoint SET cursor = NULL, read_through = $3, due_at = $4 WHERE source_id = $1 AND stream = ANY($2)",
+        "UPDATE checkpoint SET cursor = NULL, read_through = $3, due_at = $4
+         WHERE source_id = $1 AND stream = ANY($2) AND due_at IS NOT NULL",
     )
     .bind(source_id)
     .bind(names)

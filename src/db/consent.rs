@@ -101,7 +101,7 @@ pub async fn wordings(
     let digests: Vec<Vec<u8>> = texts.iter().map(|text| Sha256::digest(text.as_bytes()).to_vec()).collect();
     sqlx::query(
         "INSERT INTO consent_wording (workspace_id, digest, wording, created_at)
-         SELECT DISTINCT $1, t.digest, t.wording, $4 FROM unnest($2::bytea[], $3::text[]) AS t(digest, wording)
+         SELECT DISTINCT $1::bigint, t.digest, t.wording, $4::timestamptz FROM unnest($2::bytea[], $3::text[]) AS t(digest, wording)
          ON CONFLICT (workspace_id, digest) DO NOTHING",
     )
     .bind(workspace_id)

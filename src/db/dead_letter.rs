@@ -137,15 +137,54 @@ pub async fn prune(db: &mut PgConnection, workspace_id: i64, before: DateTime<Ut
     Ok(gone.rows_affected())
 }
 
-/// Empties the bytes of letters about these records: part of an erasure (C7).
-pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[String]) -> Result<u64> {
+/// Empties the bytes of letters about these users and tickets, whichever way they came: part of an erasure (C7, A7).
+pub async fn erase(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    users: &[String],
+    tickets: &[String],
+) -> Result<u64> {
+    let subjects: Vec<String> = users
+        .iter()
+        .map(|user| format!("zen:user:{user}"))
+        .chain(tickets.iter().map(|ticket| format!("zen:ticket:{ticket}")))
+        .collect();
     let gone = sqlx::query(
-        "UPDATE dead_letter SET body = NULL WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3) AND body IS NOT NULL",
+        "UPDATE dead_letter SET body = NULL
+         WHERE workspace_id = $1 AND source_id = $2 AND body IS NOT NULL
+           AND (stream IN ('users', 'deleted_users') AND record_id = ANY($3)
+                OR stream = 'tickets' AND record_id = ANY($4)
+                OR stream = 'webhooks'
+                   AND substring(encode(body, 'escape') FROM '\"subject\"\\s*:\\s*\"(zen:[^\"]*)\"') = ANY($5)
+                OR stream IN ('ticket_events', 'satisfaction', 'survey_responses')
+                   AND (record_id = ANY($4)
+                        OR substring(encode(body, 'escape') FROM '\"ticket_id\"\\s*:\\s*\"?([0-9]+)') = ANY($4)))",
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(record_ids)
+    .bind(users)
+    .bind(tickets)
+    .bind(subjects)
     .execute(db)
     .await?;
     Ok(gone.rows_affected())
+}
+
+/// Which of these letters are open, and why.
+pub async fn open_among(db: &mut PgConnection, workspace_id: i64, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    sqlx::query_as(
+        "SELECT id, reason FROM dead_letter WHERE workspace_id = $1 AND id = ANY($2) AND resolved_at IS NULL",
+    )
+    .bind(workspace_id)
+    .bind(ids)
+    .fetch_all(db)
+    .await
+}
+
+/// How many letters [`prune`] would remove.
+pub async fn count_before(db: &mut PgConnection, workspace_id: i64, before: DateTime<Utc>) -> Result<u64> {
+    let sql = "SELECT count(*) FROM dead_letter WHERE workspace_id = $1 AND coalesce(resolved_at, last_seen_at) < $2";
+    let count: i64 = sqlx::query_scalar(sql).bind(workspace_id).bind(before).fetch_one(db).await?;
+    Ok(count as u64)
 }

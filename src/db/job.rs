@@ -192,3 +192,13 @@ pub async fn forget_source(db: &mut PgConnection, source_id: i64) -> Result<()> 
     sqlx::query("DELETE FROM job WHERE source_id = $1").bind(source_id).execute(db).await?;
     Ok(())
 }
+
+/// Jobs of a source that have failed and wait for another try: key, failed tries, error.
+pub async fn failing(db: &mut PgConnection, source_id: i64) -> Result<Vec<(String, i32, String)>> {
+    sqlx::query_as(
+        "SELECT key, failures, coalesce(error, '') FROM job WHERE source_id = $1 AND kind = 'poll' AND failures > 0 ORDER BY key",
+    )
+    .bind(source_id)
+    .fetch_all(db)
+    .await
+}

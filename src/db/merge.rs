@@ -195,7 +195,7 @@ pub async fn belongings(db: &mut PgConnection, workspace_id: i64, person_id: i64
 /// the link. What remains of a ticket says nothing of a person.
 pub async fn remove_belongings(db: &mut PgConnection, workspace_id: i64, person_ids: &[i64]) -> Result<()> {
     sqlx::query(
-        "UPDATE ticket SET person_id = NULL, subject = NULL, scrubbed = true, rating_comment = NULL, fields = '{}', unknown = NULL,
+        "UPDATE ticket SET person_id = NULL, subject = NULL, scrubbed = true, rating_comment = NULL, fields = '{}', unknown = NULL, tags = '{}', external_id = NULL,
              seen = 0
          WHERE workspace_id = $1 AND person_id = ANY($2)",
     )

@@ -139,3 +139,14 @@ pub async fn mark_deleted(
     .await?;
     Ok(marked.rows_affected())
 }
+
+/// How many organizations a source has brought.
+pub async fn count(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<i64> {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM organization WHERE workspace_id = $1 AND source_id = $2 AND deleted_at IS NULL",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .fetch_one(db)
+    .await
+}

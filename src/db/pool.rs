@@ -67,6 +67,15 @@ pub enum Unfit {
     Behind(usize),
 }
 
+/// Connects once, outside the pool: says at once, and in Postgres' own words, why it cannot be reached. The pool itself
+/// would go on trying until its time is up, and then only say so.
+pub async fn probe(pool: &PgPool) -> std::result::Result<(), Unfit> {
+    use sqlx::Connection;
+    let connection = sqlx::PgConnection::connect_with(&pool.connect_options()).await?;
+    _ = connection.close().await;
+    Ok(())
+}
+
 /// Checks that the database may be trusted with data: a durable primary of a supported version.
 /// `allow_not_durable` is for the private Postgres of tests only.
 pub async fn check(pool: &PgPool, allow_not_durable: bool) -> std::result::Result<(), Unfit> {

@@ -122,6 +122,7 @@ pub async fn replay(
         "INSERT INTO raw_event_pending (workspace_id, source_id, seq, received_on, event_id, received_at)
          SELECT workspace_id, source_id, seq, received_on, event_id, received_at FROM raw_event
          WHERE workspace_id = $1 AND source_id = $2 AND received_on >= $3 AND received_at >= $4 AND received_at < $5
+           AND event_type IS DISTINCT FROM 'erased'
          ON CONFLICT (workspace_id, source_id, seq) DO NOTHING",
     )
     .bind(workspace_id)
@@ -156,12 +157,18 @@ pub async fn oldest_pending(db: &mut PgConnection, workspace_id: i64) -> Result<
     .await
 }
 
+/// Type of an event whose bytes were erased: there is nothing left of it to apply.
+pub const ERASED: &str = "erased";
+
 /// Empties the stored bytes that mention one of the subjects: part of an erasure (C7).
 pub async fn erase(db: &mut PgConnection, workspace_id: i64, source_id: i64, subjects: &[String]) -> Result<u64> {
+    if subjects.is_empty() {
+        return Ok(0);
+    }
     let gone = sqlx::query(
-        "UPDATE raw_event SET body = ''::bytea
+        "UPDATE raw_event SET body = ''::bytea, event_type = 'erased'
          WHERE workspace_id = $1 AND source_id = $2
-           AND substring(convert_from(body, 'SQL_ASCII') FROM '\"subject\"\\s*:\\s*\"([^\"]*)\"') = ANY($3)",
+           AND substring(encode(body, 'escape') FROM '\"subject\"\\s*:\\s*\"(zen:[^\"]*)\"') = ANY($3)",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -177,22 +184,4 @@ pub async fn is_settled(db: &mut PgConnection, day: NaiveDate) -> Result<bool> {
         .bind(day)
         .fetch_one(db)
         .await
-}
-
-/// Empties the stored bytes about the tickets of these people: part of an erasure (C7).
-pub async fn erase_tickets_of(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    source_id: i64,
-    person_ids: &[i64],
-) -> Result<u64> {
-    let tickets: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)")
-            .bind(workspace_id)
-            .bind(source_id)
-            .bind(person_ids)
-            .fetch_all(&mut *db)
-            .await?;
-    let subjects: Vec<String> = tickets.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
-    erase(db, workspace_id, source_id, &subjects).await
 }

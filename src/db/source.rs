@@ -204,12 +204,12 @@ pub async fn fail(db: &mut PgConnection, id: i64, error: &str, remedy: &str, now
     Ok(())
 }
 
-/// Shows a source as working again, once none of its streams fails.
+/// Shows a source as working again: its credentials were accepted. A stream that fails for reasons of its own is shown with
+/// its checkpoint.
 pub async fn recover(db: &mut PgConnection, id: i64, now: DateTime<Utc>) -> Result<bool> {
     let recovered = sqlx::query(
         "UPDATE source SET error = NULL, remedy = NULL, failing_since = NULL, updated_at = $2
-         WHERE id = $1 AND error IS NOT NULL
-           AND NOT EXISTS (SELECT 1 FROM checkpoint c WHERE c.source_id = $1 AND c.error IS NOT NULL)",
+         WHERE id = $1 AND error IS NOT NULL",
     )
     .bind(id)
     .bind(now)

@@ -247,3 +247,27 @@ pub async fn scrub(db: &mut PgConnection, workspace_id: i64, source_id: i64, ids
     .await?;
     Ok(())
 }
+
+/// How many tickets a source has brought.
+pub async fn count(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<i64> {
+    sqlx::query_scalar("SELECT count(*) FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND deleted_at IS NULL")
+        .bind(workspace_id)
+        .bind(source_id)
+        .fetch_one(db)
+        .await
+}
+
+/// Numbers of the tickets of these people.
+pub async fn of_people(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    person_ids: &[i64],
+) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT id::text FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)")
+        .bind(workspace_id)
+        .bind(source_id)
+        .bind(person_ids)
+        .fetch_all(db)
+        .await
+}

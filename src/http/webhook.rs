@@ -13,6 +13,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::Duration;
+use tracing::Instrument;
 
 /// What receiving a webhook needs.
 #[derive(Clone)]
@@ -36,7 +37,9 @@ pub async fn receive(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let outcome = outcome(&state, &source, &headers, body).await;
+    let span = tracing::info_span!("webhook", source, outcome = tracing::field::Empty);
+    let outcome = outcome(&state, &source, &headers, body).instrument(span.clone()).await;
+    span.record("outcome", outcome.label());
     // Names that do not exist must not become labels: anybody can make them up.
     let label = if outcome == Outcome::UnknownSource { "unknown".to_string() } else { source };
     metrics::counter!(WEBHOOKS_RECEIVED, "source" => label, "outcome" => outcome.label()).increment(1);

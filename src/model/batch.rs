@@ -1,6 +1,6 @@
 //! A batch: normalised records of one source that are applied in one transaction. One record is a batch of one.
 
-use super::activity::ActivityDraft;
+use super::activity::{ActivityDraft, Owner};
 use super::field::FieldDef;
 use super::organization::OrganizationRecord;
 use super::person::PersonRecord;
@@ -78,29 +78,17 @@ pub struct Batch {
     pub redactions: Vec<Redaction>,
     /// Definitions of custom fields; a list replaces all of its entity.
     pub fields: Vec<FieldDef>,
+    /// Users who were asked for and whom the source does not know.
+    pub nobody: Vec<String>,
     /// What could not be decoded.
     pub refused: Vec<Refused>,
 }
 
 impl Batch {
-    /// True when there is nothing to apply.
-    pub fn is_empty(&self) -> bool {
-        self.people.is_empty()
-            && self.organizations.is_empty()
-            && self.tickets.is_empty()
-            && self.activities.is_empty()
-            && self.ratings.is_empty()
-            && self.requesters.is_empty()
-            && self.merges.is_empty()
-            && self.redactions.is_empty()
-            && self.fields.is_empty()
-            && self.refused.is_empty()
-    }
-
     /// Records ids of every person the batch refers to.
     pub fn person_records(&self) -> impl Iterator<Item = &str> {
-        use super::activity::Owner;
         let people = self.people.iter().map(|person| person.record_id.as_str());
+        let people = people.chain(self.nobody.iter().map(String::as_str));
         let requesters = self.tickets.iter().filter_map(|ticket| ticket.requester.as_deref());
         let former = self.requesters.values().flatten().map(|former| former.requester.as_str());
         let owners = self.activities.iter().filter_map(|draft| match &draft.owner {
@@ -151,6 +139,11 @@ impl std::ops::AddAssign for Counts {
 }
 
 impl Batch {
+    /// True when there is nothing to apply.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How many records it holds.
     pub fn len(&self) -> usize {
         self.people.len()
@@ -162,6 +155,7 @@ impl Batch {
             + self.merges.len()
             + self.redactions.len()
             + self.fields.len()
+            + self.nobody.len()
             + self.refused.len()
     }
 
@@ -186,6 +180,7 @@ impl Batch {
         take(&mut left, &mut self.ratings, &mut first.ratings);
         take(&mut left, &mut self.activities, &mut first.activities);
         take(&mut left, &mut self.redactions, &mut first.redactions);
+        take(&mut left, &mut self.nobody, &mut first.nobody);
         take(&mut left, &mut self.refused, &mut first.refused);
         Ok((first, self))
     }
@@ -208,7 +203,15 @@ impl Batch {
         let of_ticket =
             of_ticket.chain(self.ratings.iter().map(|rating| rating.ticket_id)).chain(self.requesters.keys().copied());
         let of_ticket = of_ticket.map(|ticket| letter("ticket_events", ticket.to_string(), &ticket, reason));
-        people.chain(organizations).chain(tickets).chain(of_ticket).chain(self.refused.clone()).collect()
+        let of_record = self.activities.iter().filter_map(|draft| match (&draft.owner, draft.ticket_id) {
+            (Owner::Record(record), None) => {
+                let what = (&draft.kind, draft.occurred_at, &draft.key);
+                Some(letter("activities", record.clone(), &what, reason))
+            }
+            _ => None,
+        });
+        let records = people.chain(organizations).chain(tickets).chain(of_ticket).chain(of_record);
+        records.chain(self.refused.clone()).collect()
     }
 }
 

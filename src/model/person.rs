@@ -165,6 +165,9 @@ pub struct PersonRecord {
     pub consents: Vec<ConsentGiven>,
     /// False for what a webhook alone says: absent parts are then unknown, not empty.
     pub complete: bool,
+    /// True for a row of a file: what it does not mention stays as it is, although the row is all there is (R28).
+    #[serde(skip)]
+    pub sparse: bool,
 }
 
 /// The link between a record of a source and a person, with what was last applied.

@@ -222,6 +222,9 @@ impl Source {
     }
 }
 
+/// The day on which Zendesk ends API tokens.
+pub const API_TOKENS_END: &str = "2027-04-30";
+
 /// How a Zendesk account is entered. Stored sealed, as JSON.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

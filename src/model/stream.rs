@@ -62,6 +62,15 @@ impl Stream {
         matches!(self, Stream::Users | Stream::DeletedUsers | Stream::Fields)
     }
 
+    /// The stream an account has in place of this one: ratings are either classic or by survey (A5).
+    pub fn alternative(self) -> Option<Stream> {
+        match self {
+            Stream::Satisfaction => Some(Stream::SurveyResponses),
+            Stream::SurveyResponses => Some(Stream::Satisfaction),
+            _ => None,
+        }
+    }
+
     /// The streams whose first pass must be complete before this one's first pass may start: a ticket needs its
     /// requester, an event its ticket.
     pub fn waits_for(self) -> &'static [Stream] {

@@ -55,7 +55,7 @@ async fn finish(ctx: &Context, source: &Source, lease: &Lease) -> Result<bool, F
 
 /// Applies one batch of webhooks; their receipt commits with their effects.
 async fn apply(ctx: &Context, source: &Source, lease: &Lease, pending: &[Pending]) -> Result<(), FlowError> {
-    let (batch, soon) = prepare(ctx, source, pending.iter().map(|event| event.body.as_slice())).await?;
+    let (batch, soon) = prepare(ctx, source, bodies(pending)).await?;
     let mut tx = commit::begin(ctx, source, Some(lease)).await?;
     let env = commit::env(ctx, source);
     let counts = commit::apply_all(&mut tx, &env, batch).await?;
@@ -68,8 +68,14 @@ async fn apply(ctx: &Context, source: &Source, lease: &Lease, pending: &[Pending
     Ok(())
 }
 
+/// The bytes that are left to apply.
+fn bodies(pending: &[Pending]) -> impl Iterator<Item = &[u8]> {
+    let erased = |event: &&Pending| event.event_type.as_deref() == Some(db::raw_event::ERASED);
+    pending.iter().filter(move |event| !erased(event)).map(|event| event.body.as_slice())
+}
+
 fn report(source: &Source, pending: &[Pending], counts: &Counts, now: DateTime<Utc>) {
-    metrics::counter!("deskbridge_events_applied_total", "source" => source.name.clone())
+    metrics::counter!(crate::telemetry::EVENTS_APPLIED, "source" => source.name.clone())
         .increment(pending.len() as u64);
     let lag = pending.iter().map(|event| (now - event.received_at).num_milliseconds()).max().unwrap_or(0);
     tracing::info!(
@@ -122,7 +128,7 @@ pub async fn prepare<'a>(
 fn count_unknown(source: &Source, events: &[WebhookEvent]) {
     let unknown = events.iter().filter(|event| !event.known).count() as u64;
     if unknown > 0 {
-        metrics::counter!("deskbridge_events_unknown_total", "source" => source.name.clone()).increment(unknown);
+        metrics::counter!(crate::telemetry::EVENTS_UNKNOWN, "source" => source.name.clone()).increment(unknown);
     }
 }
 
@@ -217,16 +223,16 @@ async fn complete(ctx: &Context, source: &Source, batch: &mut Batch) -> Result<(
     fetch_if_possible(ctx, source, &wanted, batch).await
 }
 
-/// Applies single bodies outside a job: the retry of a dead letter. Answers what is still refused.
-pub async fn apply_bodies(
+/// Makes stored webhooks pending again. Answers how many were not pending already. A replay changes nothing that is right.
+pub async fn replay(
     ctx: &Context,
     source: &Source,
-    bodies: &[Vec<u8>],
-) -> Result<(Counts, Vec<Refused>), FlowError> {
-    let (mut batch, _) = prepare(ctx, source, bodies.iter().map(Vec::as_slice)).await?;
-    let refused = std::mem::take(&mut batch.refused);
-    let mut tx = commit::begin(ctx, source, None).await?;
-    let counts = commit::apply_all(&mut tx, &commit::env(ctx, source), batch).await?;
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<u64, FlowError> {
+    let mut tx = ctx.pool.begin().await?;
+    let again = db::raw_event::replay(&mut tx, source.workspace_id, source.id, since, until).await?;
+    db::job::enqueue_apply(&mut tx, &[source.id], ctx.clock.now()).await?;
     tx.commit().await?;
-    Ok((counts, refused))
+    Ok(again)
 }

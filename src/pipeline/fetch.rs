@@ -67,6 +67,8 @@ pub async fn fetch(
             }
         }
     }
+    let returned: BTreeSet<&str> = batch.people.iter().map(|person| person.record_id.as_str()).collect();
+    batch.nobody.extend(wanted.users.iter().filter(|id| !returned.contains(id.as_str())).cloned());
     Ok(())
 }
 
@@ -120,7 +122,8 @@ async fn missing_users(
     batch: &Batch,
     requesters: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, FlowError> {
-    let here: BTreeSet<&str> = batch.people.iter().map(|person| person.record_id.as_str()).collect();
+    let here = batch.people.iter().map(|person| person.record_id.as_str());
+    let here: BTreeSet<&str> = here.chain(batch.nobody.iter().map(String::as_str)).collect();
     let referred: BTreeSet<&str> = batch
         .person_records()
         .chain(requesters.iter().map(String::as_str))
@@ -132,8 +135,9 @@ async fn missing_users(
     let ids: Vec<&str> = referred.iter().copied().collect();
     let links = db::person_source::load(db, source.workspace_id, source.id, &ids).await?;
     let agents = db::agent::among(db, source.workspace_id, source.id, &ids).await?;
-    let known: BTreeSet<&str> =
-        links.iter().map(|link| link.record_id.as_str()).chain(agents.iter().map(String::as_str)).collect();
+    let nobody = db::nobody::among(db, source.workspace_id, source.id, &ids).await?;
+    let others = agents.iter().chain(&nobody).map(String::as_str);
+    let known: BTreeSet<&str> = links.iter().map(|link| link.record_id.as_str()).chain(others).collect();
     Ok(referred.difference(&known).map(|id| id.to_string()).collect())
 }
 

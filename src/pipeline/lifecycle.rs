@@ -3,7 +3,7 @@
 use super::context::{Context, FlowError};
 use super::prune;
 use crate::db::{self, partition};
-use crate::model::retention::Retention;
+use crate::model::retention::{Keep, Retention};
 use crate::model::source::{Credentials, Source, SourceSettings, SourceState};
 use crate::model::stream::Stream;
 use crate::rules::retention;
@@ -122,19 +122,23 @@ pub async fn connect(ctx: &Context, request: Connect<'_>) -> Result<Connection, 
             return Err(LifecycleError::Connected { url: base_url, name: source.name });
         }
     }
+    let mut settings = request.settings.clone();
+    if settings.retention.default == Keep::default() {
+        settings.retention.default = Keep::Days(ctx.settings.retention.activity_days);
+    }
     let source = match db::source::by_name(&mut db, request.workspace, &name).await? {
-        Some(source) => source,
+        // A deleted source's records are still here: under its name only the same account may come back.
+        Some(source) if source.state == SourceState::Deleted && source.base_url.as_ref() != Some(&base_url) => {
+            return Err(LifecycleError::Taken(name));
+        }
+        Some(mut source) => {
+            db::source::set_settings(&mut db, source.id, &source.title, &settings, now).await?;
+            source.settings = request.settings;
+            source
+        }
         None => {
-            let id = db::source::insert(
-                &mut db,
-                request.workspace,
-                &name,
-                "zendesk",
-                Some(&base_url),
-                &request.settings,
-                now,
-            )
-            .await?;
+            let id = db::source::insert(&mut db, request.workspace, &name, "zendesk", Some(&base_url), &settings, now)
+                .await?;
             db::source::get(&mut db, id).await?.ok_or_else(|| LifecycleError::Unknown(name.clone()))?
         }
     };
@@ -237,11 +241,12 @@ async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
     let mut tx = ctx.pool.begin().await?;
     make_months(&mut tx, &source.settings.retention, now).await?;
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
+    db::checkpoint::schedule(&mut tx, source.id, &streams, now).await?;
     db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
-    if source.state != SourceState::Syncing {
-        if !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await? {
-            return Err(refused(source, "connect", ": its state has just changed, try again"));
-        }
+    if source.state != SourceState::Syncing
+        && !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await?
+    {
+        return Err(refused(source, "connect", ": its state has just changed, try again"));
     }
     tx.commit().await?;
     Ok(())
@@ -347,6 +352,16 @@ pub async fn resync(ctx: &Context, source: &Source, how: Resync) -> Result<(), L
         }
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// Makes streams due now.
+pub async fn make_due(ctx: &Context, source: &Source, streams: &[Stream]) -> Result<(), LifecycleError> {
+    if !source.state.is_live() {
+        return Err(refused(source, "sync", ": reconnect it first"));
+    }
+    let mut db = ctx.pool.acquire().await?;
+    db::checkpoint::set_due(&mut db, source.id, streams, ctx.clock.now()).await?;
     Ok(())
 }
 

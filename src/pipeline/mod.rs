@@ -3,9 +3,12 @@
 pub mod apply;
 pub mod commit;
 pub mod context;
+pub mod dead_letter;
 pub mod events;
 pub mod fetch;
 pub mod gauges;
+pub mod import;
+pub mod inspect;
 pub mod lifecycle;
 pub mod person;
 pub mod poll;

@@ -58,8 +58,10 @@ pub async fn delete(ctx: &Context, workspace: i64, ids: &[i64], reason: &str) ->
             records.iter().filter(|(id, _, _)| *id == source).map(|(_, record, _)| record.clone()).collect();
         let subjects: Vec<String> = of_source.iter().map(|record| format!("zen:user:{record}")).collect();
         db::raw_event::erase(&mut tx, workspace, source, &subjects).await?;
-        db::raw_event::erase_tickets_of(&mut tx, workspace, source, ids).await?;
-        db::dead_letter::erase(&mut tx, workspace, source, &of_source).await?;
+        let tickets = db::ticket::of_people(&mut tx, workspace, source, ids).await?;
+        let about_tickets: Vec<String> = tickets.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
+        db::raw_event::erase(&mut tx, workspace, source, &about_tickets).await?;
+        db::dead_letter::erase(&mut tx, workspace, source, &of_source, &tickets).await?;
     }
     db::merge::remove_belongings(&mut tx, workspace, ids).await?;
     let gone = db::person::delete(&mut tx, workspace, ids).await?;

@@ -317,6 +317,46 @@ async fn conclude(
     Ok(())
 }
 
+/// An account has ratings either classic or by survey: that the other kind is not there is no failure.
+async fn is_replaced(
+    db: &mut sqlx::PgConnection,
+    source: &Source,
+    stream: Stream,
+    failure: &FlowError,
+) -> Result<bool, FlowError> {
+    let absent = matches!(failure, FlowError::Zendesk(ApiError { kind: Kind::NotFound | Kind::Forbidden(_), .. }));
+    let Some(alternative) = stream.alternative().filter(|_| absent) else { return Ok(false) };
+    let alternative = db::checkpoint::get(db, source.id, alternative).await?;
+    Ok(alternative.is_some_and(|other| other.caught_up_at.is_some() && other.error.is_none()))
+}
+
+/// Looks at a stream that the account does not have again in a day.
+async fn put_aside(
+    ctx: &Context,
+    db: &mut sqlx::PgConnection,
+    source: &Source,
+    stream: Stream,
+    checkpoint: &Checkpoint,
+    lease: &Lease,
+) -> Result<(), FlowError> {
+    let now = ctx.clock.now();
+    let progress = Progress {
+        cursor: None,
+        read_through: None,
+        page_size: checkpoint.page_size,
+        now,
+        next_due_at: Some(now + Duration::days(1)),
+    };
+    tracing::info!(
+        source = source.name,
+        stream = stream.as_str(),
+        "the account has another kind of ratings; looking again in a day"
+    );
+    db::checkpoint::advance(db, source.id, stream, &progress).await?;
+    db::job::finish(db, lease).await?;
+    Ok(())
+}
+
 /// Shows the failure with its remedy and schedules the next try. Only this stream is held up.
 async fn fail(
     ctx: &Context,
@@ -327,6 +367,9 @@ async fn fail(
     lease: &Lease,
     failure: &FlowError,
 ) -> Result<(), FlowError> {
+    if is_replaced(db, source, stream, failure).await? {
+        return put_aside(ctx, db, source, stream, checkpoint, lease).await;
+    }
     let now = ctx.clock.now();
     let every = interval(ctx, source, stream).to_std().unwrap_or_default();
     let backoff = retry::poll_backoff(checkpoint.failures as u32 + 1, every);

@@ -13,6 +13,7 @@ use crate::model::job::Lease;
 use crate::model::retention::Retention;
 use crate::model::source::Source;
 use crate::rules::retention;
+use crate::telemetry::RUN_DURATION;
 use chrono::{DateTime, Days, Duration, Months, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -64,6 +65,7 @@ pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
         dead_letters = pruned.dead_letters,
         "pruned"
     );
+    metrics::histogram!(RUN_DURATION, "kind" => "prune", "stream" => "").record((now - started_at).as_seconds_f64());
     let mut tx = ctx.pool.begin().await?;
     let counts = Counts { activities: pruned.activities, dead_letters: pruned.dead_letters, ..Counts::default() };
     let run = Ended {
@@ -124,8 +126,14 @@ pub async fn dry_run(ctx: &Context) -> Result<Pruned, FlowError> {
         pruned.activities += expired(&mut db, source, &source.settings.retention, now).await?;
     }
     let oldest_day = (now - Duration::days(i64::from(ctx.settings.retention.raw_event_days))).date_naive();
-    pruned.raw_event_days = partition::days(&mut db).await?.iter().filter(|(_, day)| *day < oldest_day).count() as u64;
+    for (_, day) in partition::days(&mut db).await? {
+        pruned.raw_event_days += u64::from(day < oldest_day && db::raw_event::is_settled(&mut db, day).await?);
+    }
+    let letters_before = now - Duration::days(i64::from(ctx.settings.retention.dead_letter_days));
+    pruned.runs =
+        db::run::count_before(&mut db, now - Duration::days(i64::from(ctx.settings.retention.run_days))).await?;
     for workspace in workspaces(&sources) {
+        pruned.dead_letters += db::dead_letter::count_before(&mut db, workspace, letters_before).await?;
         pruned.people += db::person::to_delete(&mut db, workspace, now, i64::MAX).await?.len() as u64;
     }
     Ok(pruned)

@@ -1,6 +1,8 @@
 //! What a consent ledger comes to: the fold, the merge of two ledgers, and the opt-in of new contacts.
 
 use crate::model::consent::{Channel, ConsentAction, ConsentEvent, ConsentState, Evidence};
+use crate::model::person::ConsentGiven;
+use chrono::{DateTime, Utc};
 
 /// The state of one channel (C2, C3): its events in order of `occurred_at`, ties by `id`, whatever their order in the
 /// slice.
@@ -73,6 +75,37 @@ pub fn bars_opt_in(state: ConsentState) -> bool {
     match state {
         ConsentState::Unknown | ConsentState::Granted => false,
         ConsentState::Denied | ConsentState::Withdrawn | ConsentState::Pending | ConsentState::Suppressed => true,
+    }
+}
+
+/// Whether a consent that a record brings says something that the person's ledger does not say already, so that the same
+/// file again adds nothing.
+///
+/// With a time: no such event of that time is known. Without one nobody knows whether it came before or after what is
+/// known: a grant then counts only where nothing is known, and a refusal where it changes the state.
+pub fn is_news(ledger: &[ConsentEvent], given: &ConsentGiven, now: DateTime<Utc>) -> bool {
+    let of_channel: Vec<ConsentEvent> = ledger.iter().filter(|event| event.channel == given.channel).cloned().collect();
+    if let Some(at) = given.occurred_at {
+        return !of_channel.iter().any(|event| event.action == given.action && event.occurred_at == at);
+    }
+    let before = fold(&of_channel);
+    match given.action {
+        ConsentAction::Grant | ConsentAction::Confirm => before == ConsentState::Unknown,
+        _ => {
+            let added = event_of(given, i64::MAX, now);
+            fold(&[of_channel, vec![added]].concat()) != before
+        }
+    }
+}
+
+/// A consent as an event of the ledger: now, where the record does not say when.
+pub fn event_of(given: &ConsentGiven, id: i64, now: DateTime<Utc>) -> ConsentEvent {
+    ConsentEvent {
+        id,
+        channel: given.channel,
+        action: given.action,
+        evidence: given.evidence,
+        occurred_at: given.occurred_at.unwrap_or(now),
     }
 }
 
@@ -208,6 +241,35 @@ mod tests {
 
     fn check(steps: &[(A, E)], expected: ConsentState) {
         assert_eq!(fold(&ledger(1, steps)), expected, "{steps:?}");
+    }
+
+    #[test]
+    fn the_same_said_again_is_no_news() {
+        let given = |action, evidence, at: Option<i64>| ConsentGiven {
+            channel: Channel::Email,
+            action,
+            evidence,
+            occurred_at: at.and_then(|second| DateTime::from_timestamp(second, 0)),
+            wording: None,
+        };
+        let check = |ledger: &[Step], (action, evidence): (A, E), at: Option<i64>, expected: bool| {
+            let ledger: Vec<_> = ledger.iter().enumerate().map(|(id, step)| event(id as i64, *step)).collect();
+            let now = DateTime::from_timestamp(1_000_000, 0).expect("a time");
+            assert_eq!(is_news(&ledger, &given(action, evidence, at), now), expected, "{ledger:?} {action:?} {at:?}");
+        };
+        let at = |second, (action, evidence): (A, E)| (second, action, evidence);
+        check(&[], SINGLE, None, true);
+        check(&[at(1, SINGLE)], SINGLE, None, false);
+        check(&[at(1, SINGLE)], SINGLE, Some(1), false);
+        check(&[at(1, SINGLE)], SINGLE, Some(2), true);
+        check(&[at(1, SINGLE), at(2, DENIED)], SINGLE, None, false);
+        check(&[at(1, SINGLE), at(2, DENIED)], SINGLE, Some(3), true);
+        check(&[at(1, LEFT)], CONFIRMED, None, false);
+        check(&[at(1, SINGLE)], REMOVED, None, true);
+        check(&[at(1, LEFT)], REMOVED, None, false);
+        check(&[at(1, LEFT)], DENIED, None, false);
+        check(&[at(1, DENIED)], REMOVED, None, true);
+        check(&[at(1, LEFT), at(2, CONFIRMED)], REMOVED, None, true);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::name;
 use crate::model::field::{FieldPolicy, Given, PerField, SystemField};
+use crate::model::name::NameSplitting;
 use crate::model::person::{NameGiven, Person, PersonRecord};
 use crate::model::source::{MergeStrategy, SourceSettings};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -47,6 +48,19 @@ pub fn given(record: &PersonRecord, former_name: Option<&str>, settings: &Source
     given
 }
 
+/// What `smart` splitting tells besides the two parts: the honorific taken off, and what the name is (N6, N8).
+fn told_by_name(record: &PersonRecord, settings: &SourceSettings) -> Vec<(&'static str, Value)> {
+    let NameGiven::Whole(whole) = &record.name else { return Vec::new() };
+    if settings.name_splitting != NameSplitting::Smart {
+        return Vec::new();
+    }
+    let split = name::split(whole, settings.name_splitting, None);
+    vec![
+        ("zd.name_prefix", split.prefix.map_or(Value::Null, Value::String)),
+        ("zd.name_kind", split.kind.as_str().into()),
+    ]
+}
+
 /// The fields of a person whom this record creates: all that it says, whatever the policies.
 pub fn create(person: &mut Person, record: &PersonRecord, settings: &SourceSettings) {
     let given = given(record, None, settings);
@@ -55,9 +69,11 @@ pub fn create(person: &mut Person, record: &PersonRecord, settings: &SourceSetti
             person.system[field] = Some(value.clone());
         }
     }
-    for (key, value) in &record.fields {
+    let told = told_by_name(record, settings);
+    let told = told.iter().map(|(key, value)| (*key, value));
+    for (key, value) in record.fields.iter().map(|(key, value)| (key.as_str(), value)).chain(told) {
         if !value.is_null() {
-            person.fields.insert(key.clone(), value.clone());
+            person.fields.insert(key.to_string(), value.clone());
         }
     }
 }
@@ -88,15 +104,17 @@ pub fn update(
             changed = true;
         }
     }
-    changed | update_custom(person, record, settings.merge, stamp)
+    changed | update_custom(person, record, settings, stamp)
 }
 
 /// Custom fields: `zd.*` always follows Zendesk; those of an import follow its merge strategy (R28, R39).
-fn update_custom(person: &mut Person, record: &PersonRecord, merge: MergeStrategy, stamp: Stamp<'_>) -> bool {
+fn update_custom(person: &mut Person, record: &PersonRecord, settings: &SourceSettings, stamp: Stamp<'_>) -> bool {
     let mut changed = false;
-    for (key, value) in &record.fields {
+    let told = told_by_name(record, settings);
+    let told = told.iter().map(|(key, value)| (*key, value));
+    for (key, value) in record.fields.iter().map(|(key, value)| (key.as_str(), value)).chain(told) {
         let before = person.fields.get(key);
-        let blocked = match merge {
+        let blocked = match settings.merge {
             _ if key.starts_with("zd.") => false,
             MergeStrategy::Overwrite => false,
             MergeStrategy::Append => before.is_some(),
@@ -108,9 +126,9 @@ fn update_custom(person: &mut Person, record: &PersonRecord, merge: MergeStrateg
         if value.is_null() {
             person.fields.remove(key);
         } else {
-            person.fields.insert(key.clone(), value.clone());
+            person.fields.insert(key.to_string(), value.clone());
         }
-        person.provenance.insert(key.clone(), stamp.to_value());
+        person.provenance.insert(key.to_string(), stamp.to_value());
         changed = true;
     }
     changed

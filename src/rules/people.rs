@@ -1,15 +1,16 @@
 //! What a batch of records does to people: whom each record concerns, what changes, what is added (R34–R47, I1–I9).
 
-use super::directory::{Directory, Holder};
+use super::directory::{Directory, Holder, system_field};
 use super::fields::{self, Stamp};
 use super::{activity, consent};
 use crate::model::activity::ActivityDraft;
 use crate::model::consent::{Channel, ConsentAction, ConsentState, Evidence};
+use crate::model::email::Email;
 use crate::model::field::{FieldPolicy, Given, PerField, SystemField};
 use crate::model::person::{
     Candidate, ConsentGiven, IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus,
 };
-use crate::model::source::SourceSettings;
+use crate::model::source::{MergeStrategy, SourceSettings};
 use chrono::{DateTime, Utc};
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +76,10 @@ pub struct Plan {
     pub gone: BTreeSet<i64>,
     /// Indexes of records of agents.
     pub agents: Vec<usize>,
+    /// Records that stand for no person: gone before they were met.
+    pub nobody: Vec<String>,
+    /// Records whose person was deleted here: nothing of them is kept.
+    pub buried: Vec<String>,
     /// What happened to the people's records.
     pub activities: Vec<ActivityDraft>,
     /// Records that said nothing new.
@@ -138,7 +143,11 @@ impl Planner<'_, '_> {
         match link {
             Some(link) => self.linked(link),
             None if self.record.status.is_customer() => self.unlinked(ids),
-            None => self.plan.skipped += u64::from(self.record.status != RecordStatus::Agent),
+            None if self.record.status == RecordStatus::Agent => {}
+            None => {
+                self.plan.nobody.push(self.record.record_id.clone());
+                self.plan.skipped += 1;
+            }
         }
     }
 
@@ -160,8 +169,7 @@ impl Planner<'_, '_> {
         }
         if self.record.status.is_customer() {
             self.update(link.person_id, link.name.as_deref());
-            self.add_identities(link.person_id);
-            if self.record.complete {
+            if self.record.complete && !self.leaves_alone() {
                 self.revoke_former(link.person_id);
             }
         }
@@ -183,10 +191,13 @@ impl Planner<'_, '_> {
                 }
                 self.note_changes(None);
                 self.update(id, None);
-                self.add_identities(id);
                 self.link(id, None);
             }
-            None if self.is_buried() || !self.context.settings.create_people => self.plan.skipped += 1,
+            None if self.is_buried() => {
+                self.plan.buried.push(self.record.record_id.clone());
+                self.plan.skipped += 1;
+            }
+            None if !self.context.settings.create_people => self.plan.skipped += 1,
             None => {
                 let id = ids.next().expect("as many ids are reserved as there are unlinked records");
                 self.note_changes(None);
@@ -249,8 +260,24 @@ impl Planner<'_, '_> {
         }
     }
 
+    /// Does this source leave people alone who are there already (R28)? Their refusals are heard all the same.
+    fn leaves_alone(&self) -> bool {
+        self.context.settings.merge == MergeStrategy::Ignore
+    }
+
     fn update(&mut self, id: i64, former_name: Option<&str>) {
+        if self.leaves_alone() {
+            let refuses = |given: &&ConsentGiven| matches!(given.action, ConsentAction::Deny | ConsentAction::Withdraw);
+            let refusals = self.record.consents.iter().filter(refuses);
+            self.plan.consents.extend(refusals.map(|given| NewConsent { person_id: id, given: given.clone() }));
+            return;
+        }
         self.record_consents(id);
+        self.change(id, former_name);
+        self.add_identities(id);
+    }
+
+    fn change(&mut self, id: i64, former_name: Option<&str>) {
         let Some(person) = self.directory.people.get_mut(&id) else { return };
         let stamp =
             Stamp { source_id: self.context.source_id, record_id: &self.record.record_id, at: self.context.now };
@@ -288,8 +315,17 @@ impl Planner<'_, '_> {
         }
     }
 
-    /// Takes away what this record no longer says.
+    /// Takes away what this record no longer says. A row of a file takes nothing away that it does not mention, nor what
+    /// still stands in the person's field because its source may not change it.
     fn revoke_former(&mut self, id: i64) {
+        let person = self.directory.people.get(&id);
+        let stays = |kind: IdentityKind, value: &str| {
+            let field = system_field(kind);
+            let stands = person.and_then(|person| person.system[field].as_deref());
+            let stands = stands.is_some_and(|text| is_key(kind, text, value));
+            let silent = self.record.sparse && self.record.system[field] == Given::Absent;
+            silent || stands
+        };
         let said: BTreeSet<(IdentityKind, &str)> =
             self.record.identities.iter().map(|identity| (identity.kind, identity.value.as_str())).collect();
         let mine = |holder: &Holder| {
@@ -301,7 +337,7 @@ impl Planner<'_, '_> {
             .directory
             .identities
             .iter()
-            .filter(|((kind, value), holder)| mine(holder) && !said.contains(&(*kind, value.as_str())))
+            .filter(|((kind, value), holder)| mine(holder) && !said.contains(&(*kind, value)) && !stays(*kind, value))
             .map(|(key, _)| key.clone())
             .collect();
         for key in former {
@@ -333,7 +369,7 @@ impl Planner<'_, '_> {
         let link = PersonLink {
             record_id: record.record_id.clone(),
             person_id,
-            organization_record_id: match record.complete {
+            organization_record_id: match record.complete && !record.sparse {
                 true => record.organization_record_id.clone(),
                 false => record
                     .organization_record_id
@@ -387,6 +423,15 @@ impl Planner<'_, '_> {
             status: link.status.clone(),
             name: link.name.clone(),
         }
+    }
+}
+
+/// Is this text the one that the key was made of?
+fn is_key(kind: IdentityKind, text: &str, key: &str) -> bool {
+    match kind {
+        IdentityKind::Email => Email::parse(text).is_ok_and(|email| email.key() == key),
+        IdentityKind::ExternalId => text.trim().to_lowercase() == key,
+        IdentityKind::Phone => text == key,
     }
 }
 

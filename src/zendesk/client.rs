@@ -115,6 +115,9 @@ impl Client {
                 Ok(bytes) => return Ok(bytes),
                 Err(kind) => kind,
             };
+            if matches!(kind, Kind::BudgetSpent(_)) {
+                return Err(ApiError { endpoint, kind }); // nothing was sent
+            }
             let outcome = if matches!(kind, Kind::RateLimited { .. }) { "throttled" } else { "failed" };
             self.count(&endpoint, outcome);
             if kind == Kind::Unauthorized

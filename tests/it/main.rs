@@ -1,7 +1,16 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
+mod canary;
 mod convergence;
 mod corpus;
+mod deploy;
+mod faults;
+mod import;
 mod inbound;
+mod lifecycle;
+mod people;
+mod retention;
+mod schema;
 mod support;
+mod tidy;
 mod webhooks;

@@ -1,7 +1,6 @@
 //! Activities of a batch: to whom each belongs, what is new, what corrects what stands there.
 
-use super::tickets::Tickets;
-use super::{Env, Known};
+use super::env::{Env, Known, Tickets};
 use crate::db;
 use crate::db::activity::{ActivityRow, Owned, RollupRow, Stored};
 use crate::model::activity::{ActivityDraft, ActivityType, Origin, Owner};

@@ -1,6 +1,6 @@
 //! Merges: two people who turn out to be one (R35, I7–I11).
 
-use super::{Env, Known};
+use super::env::{Env, Known};
 use crate::db;
 use crate::db::consent::ConsentRow;
 use crate::db::person::PersonRow;

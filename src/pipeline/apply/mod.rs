@@ -2,63 +2,19 @@
 //! Loads what it needs with one statement a table, decides in `rules/`, writes with one statement a table (invariant 4).
 
 mod activities;
+mod env;
 mod merges;
 mod organizations;
 mod people;
 mod tickets;
 
+pub use env::{Env, Known};
 pub use people::{identity_subject, record_subject};
 
-use crate::config::Settings;
 use crate::db;
 use crate::model::batch::{Batch, Counts, Redaction};
-use crate::model::person::PersonLink;
-use crate::model::source::Source;
-use crate::secret::Sealer;
-use chrono::{DateTime, Duration, Utc};
 use sqlx::PgConnection;
-use std::collections::{BTreeSet, HashMap, HashSet};
-
-/// What applying needs besides the records.
-pub struct Env<'a> {
-    /// Now.
-    pub now: DateTime<Utc>,
-    /// Configuration.
-    pub settings: &'a Settings,
-    /// Keyed digests for tombstones and suppressions.
-    pub sealer: &'a Sealer,
-    /// The source.
-    pub source: &'a Source,
-}
-
-impl Env<'_> {
-    /// When a person who is archived now is deleted (R48).
-    pub fn delete_after(&self) -> Option<DateTime<Utc>> {
-        let days = i64::from(self.settings.retention.archived_person_days);
-        (days > 0).then(|| self.now + Duration::days(days))
-    }
-}
-
-/// Who the records of a source are, as far as a batch refers to them.
-#[derive(Default)]
-pub struct Known {
-    /// Links by record id.
-    pub links: HashMap<String, PersonLink>,
-    /// People who are archived: nothing is attached to them.
-    pub archived: HashSet<i64>,
-}
-
-impl Known {
-    /// The person of a record, if it has one.
-    pub fn person(&self, record_id: &str) -> Option<i64> {
-        self.links.get(record_id).map(|link| link.person_id)
-    }
-
-    /// The person of a record to whom something may be attached.
-    pub fn attachable(&self, record_id: &str) -> Option<i64> {
-        self.person(record_id).filter(|person| !self.archived.contains(person))
-    }
-}
+use std::collections::BTreeSet;
 
 /// Applies a batch. The caller has begun the transaction, holds the workspace's lock and its job, and commits.
 pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Result<Counts> {
@@ -106,6 +62,6 @@ async fn redact(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Resu
     let subjects: Vec<String> = touched.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
     db::raw_event::erase(db, workspace, source, &subjects).await?;
     let records: Vec<String> = touched.iter().map(i64::to_string).collect();
-    db::dead_letter::erase(db, workspace, source, &records).await?;
+    db::dead_letter::erase(db, workspace, source, &[], &records).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Organizations of a batch.
 
-use super::Env;
+use super::env::Env;
 use crate::db;
 use crate::db::organization::OrganizationRow;
 use crate::model::batch::{Batch, Counts};

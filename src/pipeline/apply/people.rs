@@ -1,6 +1,6 @@
 //! People of a batch: load the directory, plan in `rules::people`, write the plan.
 
-use super::{Env, Known};
+use super::env::{Env, Known};
 use crate::db;
 use crate::db::agent::AgentRow;
 use crate::db::consent::ConsentRow;
@@ -9,11 +9,11 @@ use crate::db::person::PersonRow;
 use crate::db::person_source::LinkRow;
 use crate::model::activity::ActivityDraft;
 use crate::model::batch::{Batch, Counts};
-use crate::model::consent::{Channel, ConsentState};
+use crate::model::consent::{Channel, ConsentEvent, ConsentState};
 use crate::model::field::SystemField;
 use crate::model::person::{IdentityKind, NameGiven, PersonLink, PersonRecord, RecordStatus};
 use crate::model::record::digest;
-use crate::rules::consent::fold_channel;
+use crate::rules::consent::{event_of, fold_channel, is_news};
 use crate::rules::directory::{Directory, Holder};
 use crate::rules::people::{Context, Plan, plan, set_consent};
 use sqlx::PgConnection;
@@ -53,6 +53,9 @@ pub async fn apply(
         created.extend(plan.created.iter().map(|(id, _)| *id));
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
     }
+    let unknown: Vec<&str> =
+        batch.nobody.iter().map(String::as_str).filter(|record| !directory.links.contains_key(*record)).collect();
+    db::nobody::note(db, workspace, source, &unknown, env.now).await?;
     let older = directory.links.values().filter(|link| !created.contains(&link.person_id));
     let archived = archived(db, workspace, older).await?;
     Ok((Known { links: directory.links, archived }, activities))
@@ -230,6 +233,10 @@ async fn write(
     let agents: Vec<AgentRow<'_>> = plan.agents.iter().map(|index| agent_row(records[*index])).collect();
     db::agent::upsert(db, workspace, source, &agents).await?;
     db::merge::add_candidates(db, workspace, source, &plan.candidates, env.now).await?;
+    let nobody: Vec<&str> = plan.nobody.iter().chain(&plan.buried).map(String::as_str).collect();
+    db::nobody::note(db, workspace, source, &nobody, env.now).await?;
+    let subjects: Vec<String> = plan.buried.iter().map(|record| format!("zen:user:{record}")).collect();
+    db::raw_event::erase(db, workspace, source, &subjects).await?;
     attach_tickets(db, env, &plan, directory).await?;
     archive_gone(db, env, &plan).await?;
     counts.people_created += plan.created.len() as u64;
@@ -296,7 +303,7 @@ fn agent_row(record: &PersonRecord) -> AgentRow<'_> {
     }
 }
 
-/// Adds to the ledger and computes the present state of everybody whose ledger grew by more than the operator's word.
+/// Adds to the ledger what is not said there already, and computes the present state of everybody whose ledger grew.
 async fn write_consents(
     db: &mut PgConnection,
     env: &Env<'_>,
@@ -307,6 +314,8 @@ async fn write_consents(
         return Ok(());
     }
     let (workspace, source) = (env.source.workspace_id, env.source.id);
+    let created: HashSet<i64> = plan.created.iter().map(|(id, _)| *id).collect();
+    let mut ledgers = grow_ledgers(db, env, plan, &created).await?;
     let texts: BTreeSet<&str> = plan.consents.iter().filter_map(|consent| consent.given.wording.as_deref()).collect();
     let wordings = db::consent::wordings(db, workspace, &texts.into_iter().collect::<Vec<_>>(), env.now).await?;
     let rows: Vec<ConsentRow<'_>> = plan
@@ -325,10 +334,9 @@ async fn write_consents(
         })
         .collect();
     db::consent::insert(db, workspace, source, &rows, env.now).await?;
-    let created: HashSet<i64> = plan.created.iter().map(|(id, _)| *id).collect();
-    let brought: BTreeSet<i64> = plan.consents.iter().map(|consent| consent.person_id).collect();
-    let brought: Vec<i64> = brought.into_iter().collect();
-    for (id, ledger) in db::consent::load(db, workspace, &brought).await? {
+    let grown: HashSet<i64> = plan.consents.iter().map(|consent| consent.person_id).collect();
+    ledgers.retain(|id, _| grown.contains(id));
+    for (id, ledger) in ledgers {
         for channel in Channel::ALL {
             let state = fold_channel(&ledger, channel);
             let Some(person) = directory.people.get_mut(&id) else { continue };
@@ -345,6 +353,31 @@ async fn write_consents(
         }
     }
     Ok(())
+}
+
+/// Leaves only news among the consents of the plan. Answers the ledgers as they will be.
+async fn grow_ledgers(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    plan: &mut Plan,
+    created: &HashSet<i64>,
+) -> db::Result<BTreeMap<i64, Vec<ConsentEvent>>> {
+    let brought = plan.consents.iter().map(|consent| consent.person_id);
+    let existing: BTreeSet<i64> = brought.filter(|id| !created.contains(id)).collect();
+    let existing: Vec<i64> = existing.into_iter().collect();
+    let mut ledgers = db::consent::load(db, env.source.workspace_id, &existing).await?;
+    // Numbers above all that the table has given out: what is added comes last among the events of its time.
+    let mut next_id = i64::MAX / 2;
+    plan.consents.retain(|consent| {
+        let ledger = ledgers.entry(consent.person_id).or_default();
+        let news = is_news(ledger, &consent.given, env.now);
+        if news {
+            next_id += 1;
+            ledger.push(event_of(&consent.given, next_id, env.now));
+        }
+        news
+    });
+    Ok(ledgers)
 }
 
 /// The subject of a person's address on a channel, as suppressions know it.

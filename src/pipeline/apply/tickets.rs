@@ -1,6 +1,7 @@
 //! Tickets of a batch: present state, former requesters, ratings.
 
-use super::{Env, Known, people};
+use super::env::{Env, Known, Tickets};
+use super::people;
 use crate::db;
 use crate::db::ticket::TicketRow;
 use crate::model::batch::{Batch, Counts};
@@ -8,10 +9,7 @@ use crate::model::record::digest;
 use crate::model::ticket::{FormerRequester, Rating, TicketRecord};
 use crate::rules::requester;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// Tickets that a batch refers to, as they stand after it.
-pub type Tickets = HashMap<i64, db::ticket::Known>;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Applies the tickets of a batch, guarded against older news. Answers all tickets that the batch refers to.
 pub async fn apply(

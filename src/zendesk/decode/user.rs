@@ -99,6 +99,7 @@ pub(super) fn blank(record_id: String, status: RecordStatus, role: String) -> Pe
         problems: Vec::new(),
         consents: Vec::new(),
         complete: true,
+        sparse: false,
     }
 }
 

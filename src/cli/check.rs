@@ -1,0 +1,305 @@
+//! `check`: looks at everything that has to be right, and says what to do about what is not.
+
+use super::error;
+use super::health;
+use super::output::{Format, Table, distance, plain, say, say_json};
+use super::session::{self, Globals, told};
+use crate::app;
+use crate::clock::Clock;
+use crate::db::{self, pool};
+use crate::model::source::{API_TOKENS_END, Source, SourceState};
+use crate::pipeline::context::Context;
+use crate::pipeline::{inspect, lifecycle};
+use crate::zendesk::webhooks::Fault;
+use serde_json::{Value, json};
+
+/// `deskbridge check`.
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Look at this source only.
+    source: Option<String>,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// How something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    /// Works, and should be seen to.
+    Warning,
+    Failed,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "warning",
+            Verdict::Failed => "failed",
+        }
+    }
+}
+
+/// What was looked at, in order.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+struct Finding {
+    verdict: Verdict,
+    subject: String,
+    detail: String,
+    todo: String,
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        verdict: Verdict,
+        subject: impl Into<String>,
+        detail: impl Into<String>,
+        todo: impl Into<String>,
+    ) {
+        self.0.push(Finding { verdict, subject: subject.into(), detail: detail.into(), todo: todo.into() });
+    }
+
+    fn ok(&mut self, subject: impl Into<String>, detail: impl Into<String>) {
+        self.add(Verdict::Ok, subject, detail, "");
+    }
+
+    /// An error as a failed finding, with its remedy.
+    fn error(&mut self, subject: impl Into<String>, error: impl Into<anyhow::Error>) {
+        let (what, todo) = error::parts(&error.into());
+        self.add(Verdict::Failed, subject, what, todo.unwrap_or_default());
+    }
+
+    fn print(&self, format: Format) -> anyhow::Result<()> {
+        let failed = self.0.iter().any(|finding| finding.verdict == Verdict::Failed);
+        if format.json {
+            let line = |finding: &Finding| json!({"verdict": finding.verdict.as_str(), "subject": finding.subject, "detail": finding.detail, "what_to_do": finding.todo});
+            say_json(&Value::Array(self.0.iter().map(line).collect()));
+            return told(!failed);
+        }
+        let mut table = Table::new(&[]);
+        for finding in &self.0 {
+            let mut lines = finding.detail.lines();
+            table.row([finding.verdict.as_str(), &finding.subject, lines.next().unwrap_or_default()]);
+            for line in lines {
+                table.row(["", "", line]);
+            }
+        }
+        table.print();
+        let mut todo = self.0.iter().filter(|finding| !finding.todo.is_empty()).peekable();
+        if todo.peek().is_some() {
+            say("\nwhat to do");
+        }
+        for finding in todo {
+            say(format_args!("  {}: {}", finding.subject, plain(&finding.todo)));
+        }
+        told(!failed)
+    }
+}
+
+/// Checks everything.
+pub async fn run(globals: &Globals, args: &Check) -> anyhow::Result<()> {
+    let mut findings = Findings::default();
+    let settings = match session::settings(globals.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            findings.error("configuration", error);
+            return findings.print(args.format);
+        }
+    };
+    match &settings.public.base_url {
+        Some(url) => findings.ok("configuration", format!("webhooks come to {url}")),
+        None => findings.add(
+            Verdict::Warning,
+            "configuration",
+            "public.base_url is not set: webhooks have to be set up by hand",
+            "set DESKBRIDGE__PUBLIC__BASE_URL to the https address under which Zendesk reaches this daemon",
+        ),
+    }
+    let listen = settings.public.listen;
+    let ctx = match app::context(settings, Clock::system()) {
+        Ok(ctx) => ctx,
+        Err(error) => {
+            findings.error("configuration", error);
+            return findings.print(args.format);
+        }
+    };
+    if database(&ctx, &mut findings).await {
+        daemon(listen, &mut findings).await;
+        sources(&ctx, args.source.as_deref(), &mut findings).await?;
+    }
+    findings.print(args.format)
+}
+
+/// Whether the database is there, can be trusted, and is up to date.
+async fn database(ctx: &Context, findings: &mut Findings) -> bool {
+    if let Err(error) = pool::probe(&ctx.pool).await {
+        findings.error("database", error);
+        return false;
+    }
+    match pool::check(&ctx.pool, false).await {
+        Ok(()) => findings.ok("database", "answers, is durable and can be written to"),
+        Err(error @ pool::Unfit::NotDurable(_)) => findings.error("database", error),
+        Err(error) => {
+            findings.error("database", error);
+            return false;
+        }
+    }
+    match pool::missing_migrations(&ctx.pool).await {
+        Ok(0) => {
+            findings.ok("tables", format!("are those of deskbridge {}", env!("CARGO_PKG_VERSION")));
+            return true;
+        }
+        Ok(missing) => findings.error("tables", pool::Unfit::Behind(missing)),
+        Err(error) => findings.error("tables", error),
+    }
+    false
+}
+
+async fn daemon(listen: std::net::SocketAddr, findings: &mut Findings) {
+    let address = health::here(listen);
+    match tokio::time::timeout(std::time::Duration::from_secs(3), health::ready(address)).await {
+        Ok(Ok((200, _))) => findings.ok("daemon", format!("is ready on {address}")),
+        Ok(Ok((_, words))) => {
+            findings.add(Verdict::Warning, "daemon", format!("on {address} is not ready: {words}"), "look at its log")
+        }
+        _ => findings.add(
+            Verdict::Warning,
+            "daemon",
+            format!("none answers on {address}"),
+            "start one with deskbridge serve, unless it runs elsewhere",
+        ),
+    }
+}
+
+async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> anyhow::Result<()> {
+    let all = match only {
+        Some(name) => vec![lifecycle::find(ctx, db::workspace::DEFAULT, name).await?],
+        None => db::source::all(&mut *ctx.pool.acquire().await?).await?,
+    };
+    let all: Vec<Source> =
+        all.into_iter().filter(|source| source.kind == "zendesk" && source.state != SourceState::Deleted).collect();
+    if all.is_empty() {
+        findings.add(Verdict::Warning, "sources", "none is connected", "deskbridge source connect ACCOUNT");
+    }
+    for source in &all {
+        if !source.state.is_live() {
+            let detail = format!("is {}", source.state.as_str());
+            match source.state {
+                SourceState::Connecting => findings.add(
+                    Verdict::Failed,
+                    subject(source, ""),
+                    "was never connected",
+                    "connect it again with deskbridge source connect",
+                ),
+                _ => findings.ok(subject(source, ""), detail),
+            }
+            continue;
+        }
+        if source.paused_at.is_some() {
+            findings.add(
+                Verdict::Warning,
+                subject(source, ""),
+                "is paused",
+                format!("deskbridge source resume {}", source.name),
+            );
+        }
+        credentials(ctx, source, findings).await;
+        webhook(ctx, source, findings).await;
+        streams(ctx, source, findings).await?;
+    }
+    Ok(())
+}
+
+fn subject(source: &Source, part: &str) -> String {
+    format!("{} {part}", source.name).trim_end().to_string()
+}
+
+async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {
+    let subject = subject(source, "credentials");
+    let found = match inspect::credentials(ctx, source).await {
+        Ok(found) => found,
+        Err(error) => return findings.error(subject, error),
+    };
+    let scopes =
+        found.identity.scopes.as_ref().map_or_else(String::new, |scopes| format!(", scopes {}", scopes.join(" ")));
+    findings.ok(&subject, format!("Zendesk user {} ({}){scopes}", found.identity.user_id, found.identity.role));
+    for warning in found.warnings {
+        findings.add(
+            Verdict::Failed,
+            &subject,
+            warning,
+            format!("make a token with the scopes read, webhooks:read and webhooks:write, then deskbridge source reconnect {}", source.name),
+        );
+    }
+    if found.api_token {
+        findings.add(
+            Verdict::Warning,
+            &subject,
+            format!("an API token, which Zendesk ends on {API_TOKENS_END}"),
+            format!("make an OAuth client in Zendesk, then deskbridge source reconnect {} --client-id ID --client-secret-file FILE", source.name),
+        );
+    }
+}
+
+async fn webhook(ctx: &Context, source: &Source, findings: &mut Findings) {
+    let subject = subject(source, "webhook");
+    let reconnect = format!("deskbridge source reconnect {}", source.name);
+    if source.webhook_secret.is_none() {
+        let todo = match source.webhook_id.as_deref() {
+            Some("manual") | None => {
+                format!("{reconnect} (or, set up by hand: add --manual-webhook --webhook-secret-file FILE)")
+            }
+            Some(_) => reconnect,
+        };
+        return findings.add(Verdict::Failed, subject, "no signing secret is stored: webhooks are refused", todo);
+    }
+    match inspect::webhook(ctx, source).await {
+        Ok(None) => findings.ok(subject, "set up by hand; its signing secret is stored"),
+        Ok(Some(faults)) if faults.is_empty() => {
+            findings.ok(subject, "is there, active, and sends every type of event that is applied")
+        }
+        Ok(Some(faults)) => {
+            let words: Vec<&str> = faults.iter().map(Fault::words).collect();
+            findings.add(Verdict::Failed, subject, words.join(", "), reconnect);
+        }
+        Err(error) => findings.error(subject, error),
+    }
+}
+
+async fn streams(ctx: &Context, source: &Source, findings: &mut Findings) -> anyhow::Result<()> {
+    let now = ctx.clock.now();
+    let mut db = ctx.pool.acquire().await?;
+    let all = db::checkpoint::of_source(&mut db, source.id).await?;
+    let waiting = db::raw_event::oldest_pending(&mut db, source.workspace_id).await?;
+    let letters = db::dead_letter::open_counts(&mut db, source.workspace_id).await?;
+    drop(db);
+    for stream in all.iter().filter(|stream| stream.error.is_some()) {
+        let todo = super::output::named(stream.remedy.as_deref().unwrap_or("see the log"), &source.name);
+        findings.add(
+            Verdict::Failed,
+            subject(source, stream.stream.as_str()),
+            stream.error.clone().unwrap_or_default(),
+            todo,
+        );
+    }
+    let good = all.iter().filter(|stream| stream.error.is_none() && stream.due_at.is_some()).count();
+    findings.ok(subject(source, "streams"), format!("{good} are read without error"));
+    if let Some((_, since)) = waiting.iter().find(|(id, since)| *id == source.id && (now - *since).num_seconds() > 60) {
+        let detail = format!("the oldest was received {} and is not yet applied", distance(*since, now));
+        findings.add(Verdict::Warning, subject(source, "webhooks"), detail, "see whether a daemon runs, and its log");
+    }
+    if let Some((_, open)) = letters.iter().find(|(id, _)| *id == source.id) {
+        let todo = format!("deskbridge dead-letter list --source {}", source.name);
+        findings.add(
+            Verdict::Warning,
+            subject(source, "dead letters"),
+            format!("{open} wait to be retried or dismissed"),
+            todo,
+        );
+    }
+    Ok(())
+}
