@@ -61,8 +61,9 @@ impl<'a> OrganizationRow<'a> {
 /// Stored organizations of these records.
 pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str]) -> Result<Vec<Known>> {
     sqlx::query_as(
-        "SELECT id, record_id, record_updated_at, seen FROM organization
-         WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3)",
+        "SELECT o.* FROM unnest($3::text[]) AS t(record_id) CROSS JOIN LATERAL (
+             SELECT id, record_id, record_updated_at, seen FROM organization
+             WHERE workspace_id = $1 AND source_id = $2 AND record_id = t.record_id LIMIT 1) o",
     )
     .bind(workspace_id)
     .bind(source_id)
