@@ -74,12 +74,13 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, reco
 
 /// Reserves ids for `count` new organizations.
 pub async fn reserve_ids(db: &mut PgConnection, count: usize) -> Result<Vec<i64>> {
-    const BLOCK: usize = 100;
-    let blocks: Vec<i64> = sqlx::query_scalar("SELECT nextval('organization_id') FROM generate_series(1, $1)")
-        .bind(count.div_ceil(BLOCK) as i32)
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT nextval('organization_id') FROM generate_series(1, $1)")
+        .bind(count as i32)
         .fetch_all(db)
-        .await?;
-    Ok(blocks.into_iter().flat_map(|first| first..first + BLOCK as i64).take(count).collect())
+        .await
 }
 
 /// Adds or replaces organizations. `complete` is false for what a webhook alone says: other columns then stay.

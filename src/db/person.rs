@@ -54,12 +54,10 @@ impl<'a> PersonRow<'a> {
 
 /// Reserves ids for `count` new people.
 pub async fn reserve_ids(db: &mut PgConnection, count: usize) -> Result<Vec<i64>> {
-    const BLOCK: usize = 100;
-    let blocks: Vec<i64> = sqlx::query_scalar("SELECT nextval('person_id') FROM generate_series(1, $1)")
-        .bind(count.div_ceil(BLOCK) as i32)
-        .fetch_all(db)
-        .await?;
-    Ok(blocks.into_iter().flat_map(|first| first..first + BLOCK as i64).take(count).collect())
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT nextval('person_id') FROM generate_series(1, $1)").bind(count as i32).fetch_all(db).await
 }
 
 /// Adds people.
