@@ -120,27 +120,6 @@ pub async fn upsert(
     Ok(())
 }
 
-/// Marks organizations that the source deleted without a record of it. Answers how many were not marked yet.
-pub async fn mark_deleted(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    source_id: i64,
-    record_ids: &[&str],
-    at: DateTime<Utc>,
-) -> Result<u64> {
-    let marked = sqlx::query(
-        "UPDATE organization SET deleted_at = $4, updated_at = $4
-         WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3) AND deleted_at IS NULL",
-    )
-    .bind(workspace_id)
-    .bind(source_id)
-    .bind(record_ids)
-    .bind(at)
-    .execute(db)
-    .await?;
-    Ok(marked.rows_affected())
-}
-
 /// How many organizations a source has brought.
 pub async fn count(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<i64> {
     sqlx::query_scalar(
