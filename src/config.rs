@@ -1,6 +1,7 @@
 //! Settings: defaults, then a file, then the environment, checked as a whole. The only reader of the environment.
 
 mod layers;
+mod process;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 
 pub use layers::{ConfigError, Problem};
 use layers::{Layers, ReadFile};
+pub use process::{current_folder, env_var, own_program};
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
 
@@ -151,12 +153,6 @@ pub struct Settings {
     pub privacy: Privacy,
     pub log: Log,
     pub shutdown: Shutdown,
-}
-
-/// Reads one variable of the environment, for the few that are no settings (`PATH`, `PG_BIN_DIR`).
-#[must_use]
-pub fn env_var(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Settings {
@@ -388,8 +384,6 @@ fn user_agent<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     const SECRET: (&str, &str) = ("DESKBRIDGE__SECRET_KEY", "sesame");
@@ -399,7 +393,7 @@ mod tests {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Settings::assemble(Some(("my.toml", file)), &environment, &|path| match path.to_str() {
             Some("/run/secrets/key") => Ok("from a file\n".to_owned()),
-            _ => Err(io::ErrorKind::NotFound.into()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
         })
     }
 

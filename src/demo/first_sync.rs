@@ -3,13 +3,13 @@
 use super::outcome::DemoError;
 use super::stage::{Size, Stage, pause, size};
 use super::words::{number, say};
+use crate::clock::Clock;
 use crate::db;
 use crate::model::source::SourceState;
 use crate::model::stream::{Checkpoint, Stream};
 use chrono::{DateTime, Utc};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, stderr, stdout};
-use std::time::Instant;
 
 /// Real seconds without any progress after which the demo gives up.
 const STUCK_SECS: u64 = 120;
@@ -27,10 +27,10 @@ pub async fn show(stage: &Stage) -> Result<(), DemoError> {
     if stage.is_kept {
         return catch_up(stage).await;
     }
-    let begun = Instant::now();
+    let begun = Clock::system();
     let size = size(&stage.zendesk).await?;
     let mut shown = Shown::new(&size);
-    let (mut last, mut moved) = ([0; 4], Instant::now());
+    let (mut last, mut moved) = ([0; 4], Clock::system());
     loop {
         let (state, checkpoints, counts) = look(stage).await?;
         let places = places(&checkpoints, counts, &size, stage);
@@ -39,9 +39,9 @@ pub async fn show(stage: &Stage) -> Result<(), DemoError> {
             break;
         }
         if places != last {
-            (last, moved) = (places, Instant::now());
+            (last, moved) = (places, Clock::system());
         }
-        if moved.elapsed().as_secs() > STUCK_SECS {
+        if moved.monotonic().as_secs() > STUCK_SECS {
             return Err(DemoError::Stuck(why(&checkpoints)));
         }
         pause(100).await;
@@ -51,7 +51,7 @@ pub async fn show(stage: &Stage) -> Result<(), DemoError> {
     let totals = db::compare::totals(&mut db, stage.source.workspace_id, stage.source.id).await?;
     say(format_args!(
         "First sync complete in {:.1} s: {} people, {} organizations, {} tickets, {} activities.",
-        begun.elapsed().as_secs_f64(),
+        begun.monotonic().as_secs_f64(),
         number(totals.people),
         number(totals.organizations),
         number(totals.tickets),
@@ -158,7 +158,7 @@ impl Shown {
 
 /// A kept account: waits until every stream that goes on by itself was read again.
 async fn catch_up(stage: &Stage) -> Result<(), DemoError> {
-    let begun = Instant::now();
+    let begun = Clock::system();
     say("The data of the last run is there; reading what happened at its end …");
     loop {
         let (_, checkpoints, totals) = look(stage).await?;
@@ -167,7 +167,7 @@ async fn catch_up(stage: &Stage) -> Result<(), DemoError> {
         if !waiting {
             say(format_args!(
                 "Up to date after {:.1} s: {} people, {} organizations, {} tickets, {} activities.",
-                begun.elapsed().as_secs_f64(),
+                begun.monotonic().as_secs_f64(),
                 number(totals.people),
                 number(totals.organizations),
                 number(totals.tickets),
@@ -175,7 +175,7 @@ async fn catch_up(stage: &Stage) -> Result<(), DemoError> {
             ));
             return Ok(());
         }
-        if begun.elapsed().as_secs() > STUCK_SECS {
+        if begun.monotonic().as_secs() > STUCK_SECS {
             return Err(DemoError::Stuck(why(&checkpoints)));
         }
         pause(100).await;

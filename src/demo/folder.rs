@@ -2,6 +2,7 @@
 
 use super::outcome::DemoError;
 use super::words::say;
+use crate::config;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -37,7 +38,7 @@ pub struct Folder {
 impl Folder {
     /// Takes the folder `name` in the current one; under `/tmp` if Postgres could not get into it there.
     pub fn take(name: &str) -> Result<Folder, DemoError> {
-        let here = std::env::current_dir().map_err(|error| DemoError::file(Path::new("."), error))?;
+        let here = config::current_folder().map_err(|error| DemoError::file(Path::new("."), error))?;
         let is_root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
         let closed =
             here.ancestors().find(|folder| fs::metadata(folder).is_ok_and(|found| found.permissions().mode() & 1 == 0));

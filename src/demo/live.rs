@@ -3,13 +3,14 @@
 use super::outcome::DemoError;
 use super::stage::{Stage, pause, time_of};
 use super::words::{plain, say};
+use crate::clock::Clock;
 use crate::db;
 use crate::pipeline::context::Context;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use std::io::IsTerminal;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use unicode_width::UnicodeWidthStr;
@@ -59,15 +60,15 @@ fn width() -> Option<usize> {
 
 /// Waits until an act stands in the CDP, and says so.
 async fn follow(ctx: Context, source: (i64, i64), act: Value, speed: f64, width: Option<usize>) -> String {
-    let begun = Instant::now();
+    let begun = Clock::system();
     let at = time_of(&act).unwrap_or_else(|| ctx.clock.now());
     let outcome = match what_to_await(&act) {
         Await::Nothing(why) => why.to_string(),
         wanted => loop {
             match seen(&ctx, source, &wanted, at).await {
-                Ok(Some(found)) => break format!("{found}, {}", after(begun, speed)),
+                Ok(Some(found)) => break format!("{found}, {}", after(&begun, speed)),
                 Err(error) => break format!("cannot look: {error}"),
-                Ok(None) if begun.elapsed() > PATIENCE => {
+                Ok(None) if begun.monotonic() > PATIENCE => {
                     break "not by webhook; the next poll brings it".to_string();
                 }
                 Ok(None) => pause(15).await,
@@ -77,8 +78,8 @@ async fn follow(ctx: Context, source: (i64, i64), act: Value, speed: f64, width:
     line(at, act["text"].as_str().unwrap_or_default(), &outcome, width)
 }
 
-fn after(begun: Instant, speed: f64) -> String {
-    let real = begun.elapsed().as_millis();
+fn after(begun: &Clock, speed: f64) -> String {
+    let real = begun.monotonic().as_millis();
     match speed == 1.0 {
         true => format!("{real} ms after"),
         false => format!("{real} ms after (real time)"),

@@ -9,7 +9,6 @@ use crate::db;
 use crate::pipeline::lifecycle::{self, Resync};
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use std::time::Instant;
 
 /// How long life lasts.
 const LIFE: Duration = Duration::hours(1);
@@ -33,11 +32,11 @@ pub fn start() -> String {
 
 /// Lets an hour pass, waits until all of it has arrived, and compares.
 pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
-    let begun = Instant::now();
+    let begun = Clock::system();
     let acts = live(stage).await?;
     say(format_args!(
         "An hour of simulated life in {:.0} s: {} acts. Waiting until all of it has been read …",
-        begun.elapsed().as_secs_f64(),
+        begun.monotonic().as_secs_f64(),
         number(acts as i64)
     ));
     let left = settle(stage).await?;
@@ -97,7 +96,7 @@ async fn live(stage: &Stage) -> Result<u64, DemoError> {
 async fn settle(stage: &Stage) -> Result<Option<String>, DemoError> {
     let ctx = stage.ctx();
     let ended = ctx.clock.now();
-    let begun = Instant::now();
+    let begun = Clock::system();
     stage.zendesk.door.post("drain", &json!({"all": true})).await?;
     ctx.clock.sleep_until(ended + ONE_MINUTE).await;
     let asked = ctx.clock.now();
@@ -105,7 +104,7 @@ async fn settle(stage: &Stage) -> Result<Option<String>, DemoError> {
     stage.daemon.wake.notify_one();
     loop {
         let left = waiting(stage, asked).await?;
-        if left.is_none() || begun.elapsed().as_secs() > PATIENCE_SECS {
+        if left.is_none() || begun.monotonic().as_secs() > PATIENCE_SECS {
             return Ok(left);
         }
         pause(100).await;

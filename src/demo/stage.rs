@@ -5,7 +5,7 @@ use super::outcome::DemoError;
 use super::sim::{Wanted, Zendesk};
 use crate::app::{self, Daemon};
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::db;
 use crate::model::source::{Credentials, Source, SourceSettings, SourceState};
 use crate::pipeline::context::Context;
@@ -130,7 +130,7 @@ fn settle(folder: &Folder, before: Option<&Kept>, setting: &Setting) -> Result<K
 
 /// The simulated Zendesk is built beside us.
 fn program() -> Result<std::path::PathBuf, DemoError> {
-    let ours = std::env::current_exe().map_err(|error| DemoError::file(Path::new("deskbridge"), error))?;
+    let ours = config::own_program().map_err(|error| DemoError::file(Path::new("deskbridge"), error))?;
     Ok(ours.with_file_name("zendesk-sim"))
 }
 
