@@ -84,7 +84,7 @@ pub async fn start(ctx: Context, metrics: PrometheusHandle, allow_not_durable: b
         missing => return Err(pool::Unfit::Behind(missing).into()),
     }
     prepare(&ctx).await?;
-    let stop = CancellationToken::new();
+    let stop = ctx.stop.clone();
     let tasks = TaskTracker::new();
     let wake = Arc::new(Notify::new());
     let (intake, writer) = receive::channel(ctx.pool.clone(), &ctx.settings.webhook, wake.clone());
@@ -103,7 +103,7 @@ pub async fn start(ctx: Context, metrics: PrometheusHandle, allow_not_durable: b
     tasks.spawn(writer.run());
     tasks.spawn(serve(public, crate::http::public(webhooks, health.clone()), stop.clone()));
     tasks.spawn(serve(admin, crate::http::admin(admin_state, health), stop.clone()));
-    tasks.spawn(worker::run(ctx.clone(), wake.clone(), stop.clone()));
+    tasks.spawn(worker::run(ctx.clone(), wake.clone()));
     tasks.spawn(upkeep(metrics, stop.clone()));
     Ok(Daemon { ctx, public: addresses.0, admin: addresses.1, wake, stop, tasks })
 }

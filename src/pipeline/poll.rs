@@ -101,6 +101,10 @@ async fn read_all(
             reading.write(page, &next, true, counts).await?;
             return Ok(());
         }
+        if let Err(stopped) = ctx.may_go_on() {
+            reading.write(page, &next, false, counts).await?;
+            return Err(stopped);
+        }
         let mut ahead = next.clone();
         let (written, fetched) = tokio::join!(reading.write(page, &next, false, counts), reading.page(&mut ahead));
         reading.read_through = written?;
@@ -274,7 +278,7 @@ async fn conclude(
     let seconds = (now - started_at).as_seconds_f64();
     metrics::histogram!("deskbridge_run_duration_seconds", "kind" => "poll", "stream" => stream.as_str())
         .record(seconds);
-    if matches!(outcome, Err(FlowError::LeaseLost | FlowError::Database(_))) {
+    if matches!(outcome, Err(FlowError::LeaseLost | FlowError::Stopped | FlowError::Database(_))) {
         return outcome;
     }
     let error = outcome.as_ref().err().map(ToString::to_string);
