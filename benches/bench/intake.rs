@@ -41,7 +41,7 @@ pub async fn measure(world: &World, plan: &Plan, database: &str, report: &mut Re
     let source = lifecycle::connect(&ctx, request).await?.source;
     let begun = Instant::now();
     caught_up(&ctx, source.id, since, &Stream::ALL).await?;
-    report.add("first_sync_tickets_s", begun.elapsed().as_secs_f64());
+    report.add("first_sync_with_tickets_secs", begun.elapsed().as_secs_f64());
     let tickets = bodies::tickets(&db, source.id).await?;
     let without = world.daemon("no-database", &world.variables(database, &[], bare)?, bare).await?;
 
