@@ -235,8 +235,8 @@ COMMENT ON COLUMN dead_letter.resolution IS 'applied, dismissed or superseded.';
 
 -- ---------------------------------------------------------------------------------------------- people
 
-CREATE SEQUENCE person_id AS bigint INCREMENT BY 100;
-COMMENT ON SEQUENCE person_id IS 'Hands out person ids in blocks of 100.';
+CREATE SEQUENCE person_id AS bigint;
+COMMENT ON SEQUENCE person_id IS 'Hands out person ids.';
 
 CREATE TABLE person (
     workspace_id       bigint      NOT NULL,
@@ -496,8 +496,8 @@ COMMENT ON COLUMN suppression.created_at IS 'Since when.';
 
 -- ---------------------------------------------------------------------------------------------- organizations, agents, tickets
 
-CREATE SEQUENCE organization_id AS bigint INCREMENT BY 100;
-COMMENT ON SEQUENCE organization_id IS 'Hands out organization ids in blocks of 100.';
+CREATE SEQUENCE organization_id AS bigint;
+COMMENT ON SEQUENCE organization_id IS 'Hands out organization ids.';
 
 CREATE TABLE organization (
     workspace_id  bigint      NOT NULL,

@@ -8,7 +8,7 @@ use crate::http::health::HealthState;
 use crate::http::recipients::Recipients;
 use crate::http::webhook::WebhookState;
 use crate::pipeline::context::Context;
-use crate::pipeline::{prune, receive};
+use crate::pipeline::{lifecycle, prune, receive};
 use crate::secret::{SealError, Sealer};
 use crate::worker;
 use axum::Router;
@@ -84,7 +84,7 @@ pub async fn start(ctx: Context, metrics: PrometheusHandle, allow_not_durable: b
         missing => return Err(pool::Unfit::Behind(missing).into()),
     }
     prepare(&ctx).await?;
-    let stop = CancellationToken::new();
+    let stop = ctx.stop.clone();
     let tasks = TaskTracker::new();
     let wake = Arc::new(Notify::new());
     let (intake, writer) = receive::channel(ctx.pool.clone(), &ctx.settings.webhook, wake.clone());
@@ -103,7 +103,7 @@ pub async fn start(ctx: Context, metrics: PrometheusHandle, allow_not_durable: b
     tasks.spawn(writer.run());
     tasks.spawn(serve(public, crate::http::public(webhooks, health.clone()), stop.clone()));
     tasks.spawn(serve(admin, crate::http::admin(admin_state, health), stop.clone()));
-    tasks.spawn(worker::run(ctx.clone(), wake.clone(), stop.clone()));
+    tasks.spawn(worker::run(ctx.clone(), wake.clone()));
     tasks.spawn(upkeep(metrics, stop.clone()));
     Ok(Daemon { ctx, public: addresses.0, admin: addresses.1, wake, stop, tasks })
 }
@@ -115,6 +115,11 @@ fn address(listener: &TcpListener, wanted: SocketAddr) -> SocketAddr {
 /// What must be there before the first row: partitions, and the schedule of pruning.
 pub async fn prepare(ctx: &Context) -> Result<(), StartError> {
     let now = ctx.clock.now();
+    match lifecycle::reseal(ctx).await {
+        Ok(0) => {}
+        Ok(sources) => tracing::info!(sources, "secrets sealed under the present key"),
+        Err(error) => tracing::warn!(error = %error, "secrets are still sealed under a former key"),
+    }
     let mut db = ctx.pool.acquire().await?;
     prune::make_partitions(&mut db, now).await?;
     db::schedule::ensure(&mut db, "prune", now + prune::interval(&ctx.settings)).await?;

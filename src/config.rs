@@ -384,8 +384,6 @@ fn user_agent<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     const SECRET: (&str, &str) = ("DESKBRIDGE__SECRET_KEY", "sesame");
@@ -395,7 +393,7 @@ mod tests {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Settings::assemble(Some(("my.toml", file)), &environment, &|path| match path.to_str() {
             Some("/run/secrets/key") => Ok("from a file\n".to_owned()),
-            _ => Err(io::ErrorKind::NotFound.into()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
         })
     }
 

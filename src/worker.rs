@@ -11,8 +11,9 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Claims and runs jobs until `stop` is cancelled, then waits for those that run to reach a page's end.
-pub async fn run(ctx: Context, wake: Arc<Notify>, stop: CancellationToken) {
+/// Claims and runs jobs until the context's `stop` is cancelled, then waits for those that run to reach a page's end.
+pub async fn run(ctx: Context, wake: Arc<Notify>) {
+    let stop = ctx.stop.clone();
     let slots = Arc::new(Semaphore::new(ctx.settings.worker.concurrency));
     let tasks = TaskTracker::new();
     let mut failing = false;
@@ -87,9 +88,7 @@ async fn work(ctx: &Context, lease: Lease, stop: &CancellationToken) {
                 tracing::error!(job = lease.kind.as_str(), key = lease.key, error = %error, "a job could not be put back; its lease will end");
             }
         }
-        () = beat(ctx, &lease) => {
-            tracing::warn!(job = lease.kind.as_str(), key = lease.key, "another daemon has taken a job over");
-        }
+        () = beat(ctx, &lease) => {}
         () = stopped_for(ctx, stop) => {}
     }
 }
@@ -101,7 +100,8 @@ async fn stopped_for(ctx: &Context, stop: &CancellationToken) {
     tokio::time::sleep(grace).await;
 }
 
-/// Prolongs the lease while the flow runs; ends when it is lost.
+/// Prolongs the lease while the flow runs. It never ends the flow: once the lease is lost, the fence lets nothing of it
+/// commit, and a future that is dropped in the midst of a transaction is worse than one that runs in vain.
 async fn beat(ctx: &Context, lease: &Lease) {
     let third = std::time::Duration::from_secs((ctx.settings.worker.lease_secs / 3).max(1));
     loop {
@@ -109,8 +109,8 @@ async fn beat(ctx: &Context, lease: &Lease) {
         let Ok(mut db) = ctx.pool.acquire().await else { continue };
         let until = ctx.clock.now() + lease_time(ctx);
         if let Ok(false) = db::job::fence(&mut db, lease, until).await {
-            // Finished by its own flow in this very moment, or taken over: in both cases there is no lease to prolong.
-            return;
+            drop(db);
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -132,6 +132,8 @@ async fn attempt(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
     };
     match tracing::Instrument::instrument(flow, span).await {
         Ok(()) => Ok(()),
+        // Given back with all others when the worker ends.
+        Err(FlowError::Stopped) => Ok(()),
         Err(FlowError::LeaseLost) => {
             tracing::warn!(job = lease.kind.as_str(), key = lease.key, "{}", FlowError::LeaseLost);
             Ok(())

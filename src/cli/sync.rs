@@ -18,7 +18,6 @@ use std::io::{IsTerminal, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 /// `deskbridge sync`.
 #[derive(Debug, clap::Args)]
@@ -75,14 +74,13 @@ pub async fn run(globals: &Globals, args: &Sync) -> anyhow::Result<()> {
     let streams = wanted(&source, &args.streams)?;
     let started = session.ctx.clock.now();
     lifecycle::make_due(&session.ctx, &source, &streams).await?;
-    let (stop, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
-    let working = tokio::spawn(worker::run(helper(&session.ctx), wake.clone(), stop.clone()));
+    let working = tokio::spawn(worker::run(helper(&session.ctx), Arc::new(Notify::new())));
     let mut progress = Progress::new(&streams, on_terminal);
     let watched = tokio::select! {
         watched = watch(&session, &source, &streams, started, &mut progress) => watched,
         () = app::signal() => Err(failed("stopped by a signal", "nothing: what was read is kept, and the next sync goes on from there")),
     };
-    stop.cancel();
+    session.ctx.stop.cancel();
     _ = working.await;
     progress.end();
     watched?;

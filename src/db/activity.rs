@@ -1,6 +1,6 @@
 //! Tables `activity` and `activity_rollup`.
 
-use super::Result;
+use super::{Result, column, json_column};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -60,8 +60,9 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, rows: &[ActivityRow]
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let times: Vec<DateTime<Utc>> = rows.iter().map(|row| row.occurred_at).collect();
     let found = sqlx::query(
-        "SELECT a.id, a.origin, a.attributes, a.message FROM unnest($2::timestamptz[], $3::uuid[]) AS t(occurred_at, id)
-         JOIN activity a ON a.workspace_id = $1 AND a.occurred_at = t.occurred_at AND a.id = t.id",
+        "SELECT a.* FROM unnest($2::timestamptz[], $3::uuid[]) AS t(occurred_at, id) CROSS JOIN LATERAL (
+             SELECT id, origin, attributes, message FROM activity
+             WHERE workspace_id = $1 AND occurred_at = t.occurred_at AND id = t.id LIMIT 1) a",
     )
     .bind(workspace_id)
     .bind(times)
@@ -91,16 +92,24 @@ pub async fn insert(
     sqlx::query(
         "INSERT INTO activity (workspace_id, source_id, occurred_at, id, person_id, original_person_id, type, ticket_id,
              actor_record_id, attributes, message, origin, recorded_at)
-         SELECT $1, $2, t.occurred_at, t.id, t.person_id, t.person_id, t.type, t.ticket_id, t.actor_record_id, t.attributes,
-             t.message, t.origin, $4
-         FROM json_to_recordset($3::text::json) AS t(occurred_at timestamptz, id uuid, person_id bigint, type text, ticket_id bigint,
-             actor_record_id text, attributes jsonb, message text, origin smallint)
+         SELECT $1, $2, t.occurred_at, t.id, t.person_id, t.person_id, t.type, t.ticket_id, t.actor_record_id,
+             t.attributes::jsonb, t.message, t.origin, $3
+         FROM unnest($4::timestamptz[], $5::uuid[], $6::bigint[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::text[],
+             $12::smallint[]) AS t(occurred_at, id, person_id, type, ticket_id, actor_record_id, attributes, message, origin)
          ON CONFLICT (workspace_id, occurred_at, id) DO NOTHING",
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(super::as_json(rows))
     .bind(now)
+    .bind(column(rows, |row| row.occurred_at))
+    .bind(column(rows, |row| row.id))
+    .bind(column(rows, |row| row.person_id))
+    .bind(column(rows, |row| row.kind.as_str()))
+    .bind(column(rows, |row| row.ticket_id))
+    .bind(column(rows, |row| row.actor_record_id.as_deref()))
+    .bind(json_column(rows, |row| Some(&row.attributes)))
+    .bind(column(rows, |row| row.message.as_deref()))
+    .bind(column(rows, |row| row.origin))
     .execute(db)
     .await?;
     Ok(())
@@ -124,12 +133,11 @@ pub async fn correct(db: &mut PgConnection, workspace_id: i64, rows: &[&Activity
 }
 
 /// First, last and count of newly added activities of one person and type.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct RollupRow<'a> {
     /// The person.
     pub person_id: i64,
     /// Activity type.
-    #[serde(rename = "type")]
     pub kind: &'a str,
     /// First occurrence.
     pub first_at: DateTime<Utc>,
@@ -146,12 +154,16 @@ pub async fn roll_up(db: &mut PgConnection, workspace_id: i64, rows: &[RollupRow
     }
     sqlx::query(
         "INSERT INTO activity_rollup (workspace_id, person_id, type, first_at, last_at, total)
-         SELECT $1, t.* FROM json_to_recordset($2::text::json) AS t(person_id bigint, type text, first_at timestamptz, last_at timestamptz, total bigint)
+         SELECT $1, t.* FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[]) t
          ON CONFLICT (workspace_id, person_id, type) DO UPDATE SET first_at = least(activity_rollup.first_at, excluded.first_at),
              last_at = greatest(activity_rollup.last_at, excluded.last_at), total = activity_rollup.total + excluded.total",
     )
     .bind(workspace_id)
-    .bind(super::as_json(rows))
+    .bind(column(rows, |row| row.person_id))
+    .bind(column(rows, |row| row.kind))
+    .bind(column(rows, |row| row.first_at))
+    .bind(column(rows, |row| row.last_at))
+    .bind(column(rows, |row| row.total))
     .execute(db)
     .await?;
     Ok(())
@@ -315,19 +327,24 @@ pub async fn roll_down(db: &mut PgConnection, workspace_id: i64, rows: &[RollupR
         "UPDATE activity_rollup r SET total = r.total - t.total,
              first_at = CASE WHEN t.first_at <= r.first_at THEN coalesce(n.first_at, r.first_at) ELSE r.first_at END,
              last_at = CASE WHEN t.last_at >= r.last_at THEN coalesce(n.last_at, r.last_at) ELSE r.last_at END
-         FROM json_to_recordset($2::text::json) AS t(person_id bigint, type text, first_at timestamptz, last_at timestamptz, total bigint)
+         FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::bigint[])
+             AS t(person_id, type, first_at, last_at, total)
          LEFT JOIN LATERAL (
              SELECT min(a.occurred_at) AS first_at, max(a.occurred_at) AS last_at FROM activity a
              WHERE a.workspace_id = $1 AND a.person_id = t.person_id AND a.type = t.type) n ON true
          WHERE r.workspace_id = $1 AND r.person_id = t.person_id AND r.type = t.type",
     )
     .bind(workspace_id)
-    .bind(super::as_json(rows))
+    .bind(column(rows, |row| row.person_id))
+    .bind(column(rows, |row| row.kind))
+    .bind(column(rows, |row| row.first_at))
+    .bind(column(rows, |row| row.last_at))
+    .bind(column(rows, |row| row.total))
     .execute(&mut *db)
     .await?;
     sqlx::query("DELETE FROM activity_rollup WHERE workspace_id = $1 AND person_id = ANY($2) AND total <= 0")
         .bind(workspace_id)
-        .bind(rows.iter().map(|row| row.person_id).collect::<Vec<_>>())
+        .bind(column(rows, |row| row.person_id))
         .execute(db)
         .await?;
     Ok(())

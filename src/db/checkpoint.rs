@@ -133,17 +133,6 @@ pub async fn set_due(db: &mut PgConnection, source_id: i64, streams: &[Stream], 
     Ok(())
 }
 
-/// Sets a stream's page size: halved when Zendesk times out.
-pub async fn set_page_size(db: &mut PgConnection, source_id: i64, stream: Stream, page_size: i32) -> Result<()> {
-    sqlx::query("UPDATE checkpoint SET page_size = $3 WHERE source_id = $1 AND stream = $2")
-        .bind(source_id)
-        .bind(stream.as_str())
-        .bind(page_size)
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
 /// Starts streams over from `since`: the cursor is dropped, what follows is read again. Those that are not read stay so.
 pub async fn rewind(
     db: &mut PgConnection,

@@ -1,8 +1,7 @@
 //! Tables `identity` and `identity_revoked`: normalised values that find a person.
 
-use super::Result;
+use super::{Result, column};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 
 /// A stored identity.
@@ -21,7 +20,7 @@ pub struct Found {
 }
 
 /// An identity to be added.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct IdentityRow<'a> {
     /// email, phone or external_id.
     pub kind: &'a str,
@@ -41,8 +40,9 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, kinds: &[&str], valu
         return Ok(Vec::new());
     }
     sqlx::query_as(
-        "SELECT i.kind, i.value, i.person_id, i.source_id, i.record_id FROM unnest($2::text[], $3::text[]) AS t(kind, value)
-         JOIN identity i ON i.workspace_id = $1 AND i.kind = t.kind AND i.value = t.value",
+        "SELECT i.* FROM unnest($2::text[], $3::text[]) AS t(kind, value) CROSS JOIN LATERAL (
+             SELECT kind, value, person_id, source_id, record_id FROM identity
+             WHERE workspace_id = $1 AND kind = t.kind AND value = t.value LIMIT 1) i",
     )
     .bind(workspace_id)
     .bind(kinds)
@@ -57,7 +57,9 @@ pub async fn of_people(db: &mut PgConnection, workspace_id: i64, person_ids: &[i
         return Ok(Vec::new());
     }
     sqlx::query_as(
-        "SELECT kind, value, person_id, source_id, record_id FROM identity WHERE workspace_id = $1 AND person_id = ANY($2)",
+        "SELECT i.* FROM unnest($2::bigint[]) AS t(person_id) CROSS JOIN LATERAL (
+             SELECT kind, value, person_id, source_id, record_id FROM identity
+             WHERE workspace_id = $1 AND person_id = t.person_id OFFSET 0) i",
     )
     .bind(workspace_id)
     .bind(person_ids)
@@ -78,13 +80,17 @@ pub async fn insert(
     }
     sqlx::query(
         "INSERT INTO identity (workspace_id, source_id, kind, value, person_id, record_id, verified, first_seen_at)
-         SELECT $1, $2, t.*, $4 FROM json_to_recordset($3::text::json) AS t(kind text, value text, person_id bigint, record_id text, verified bool)
+         SELECT $1, $2, t.*, $3 FROM unnest($4::text[], $5::text[], $6::bigint[], $7::text[], $8::bool[]) t
          ON CONFLICT (workspace_id, kind, value) DO NOTHING",
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(super::as_json(rows))
     .bind(now)
+    .bind(column(rows, |row| row.kind))
+    .bind(column(rows, |row| row.value))
+    .bind(column(rows, |row| row.person_id))
+    .bind(column(rows, |row| row.record_id))
+    .bind(column(rows, |row| row.verified))
     .execute(db)
     .await?;
     Ok(())

@@ -179,14 +179,6 @@ pub async fn depths(db: &mut PgConnection) -> Result<Vec<(String, i64)>> {
     sqlx::query_as("SELECT state, count(*) FROM job GROUP BY state").fetch_all(db).await
 }
 
-/// True when nothing is running and nothing is due by `now`.
-pub async fn is_idle(db: &mut PgConnection, now: DateTime<Utc>) -> Result<bool> {
-    sqlx::query_scalar("SELECT NOT EXISTS (SELECT 1 FROM job WHERE state = 'running' OR due_at <= $1)")
-        .bind(now)
-        .fetch_one(db)
-        .await
-}
-
 /// Removes the jobs of a source that waits for nothing any more.
 pub async fn forget_source(db: &mut PgConnection, source_id: i64) -> Result<()> {
     sqlx::query("DELETE FROM job WHERE source_id = $1").bind(source_id).execute(db).await?;

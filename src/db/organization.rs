@@ -61,8 +61,9 @@ impl<'a> OrganizationRow<'a> {
 /// Stored organizations of these records.
 pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str]) -> Result<Vec<Known>> {
     sqlx::query_as(
-        "SELECT id, record_id, record_updated_at, seen FROM organization
-         WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3)",
+        "SELECT o.* FROM unnest($3::text[]) AS t(record_id) CROSS JOIN LATERAL (
+             SELECT id, record_id, record_updated_at, seen FROM organization
+             WHERE workspace_id = $1 AND source_id = $2 AND record_id = t.record_id LIMIT 1) o",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -73,12 +74,13 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, reco
 
 /// Reserves ids for `count` new organizations.
 pub async fn reserve_ids(db: &mut PgConnection, count: usize) -> Result<Vec<i64>> {
-    const BLOCK: usize = 100;
-    let blocks: Vec<i64> = sqlx::query_scalar("SELECT nextval('organization_id') FROM generate_series(1, $1)")
-        .bind(count.div_ceil(BLOCK) as i32)
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT nextval('organization_id') FROM generate_series(1, $1)")
+        .bind(count as i32)
         .fetch_all(db)
-        .await?;
-    Ok(blocks.into_iter().flat_map(|first| first..first + BLOCK as i64).take(count).collect())
+        .await
 }
 
 /// Adds or replaces organizations. `complete` is false for what a webhook alone says: other columns then stay.
@@ -116,27 +118,6 @@ pub async fn upsert(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Marks organizations that the source deleted without a record of it. Answers how many were not marked yet.
-pub async fn mark_deleted(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    source_id: i64,
-    record_ids: &[&str],
-    at: DateTime<Utc>,
-) -> Result<u64> {
-    let marked = sqlx::query(
-        "UPDATE organization SET deleted_at = $4, updated_at = $4
-         WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3) AND deleted_at IS NULL",
-    )
-    .bind(workspace_id)
-    .bind(source_id)
-    .bind(record_ids)
-    .bind(at)
-    .execute(db)
-    .await?;
-    Ok(marked.rows_affected())
 }
 
 /// How many organizations a source has brought.

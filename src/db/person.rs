@@ -1,6 +1,6 @@
 //! Table `person`.
 
-use super::Result;
+use super::{Result, column, json_column};
 use crate::model::consent::ConsentState;
 use crate::model::field::{PerField, SystemField};
 use crate::model::person::Person;
@@ -54,12 +54,10 @@ impl<'a> PersonRow<'a> {
 
 /// Reserves ids for `count` new people.
 pub async fn reserve_ids(db: &mut PgConnection, count: usize) -> Result<Vec<i64>> {
-    const BLOCK: usize = 100;
-    let blocks: Vec<i64> = sqlx::query_scalar("SELECT nextval('person_id') FROM generate_series(1, $1)")
-        .bind(count.div_ceil(BLOCK) as i32)
-        .fetch_all(db)
-        .await?;
-    Ok(blocks.into_iter().flat_map(|first| first..first + BLOCK as i64).take(count).collect())
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT nextval('person_id') FROM generate_series(1, $1)").bind(count as i32).fetch_all(db).await
 }
 
 /// Adds people.
@@ -75,13 +73,29 @@ pub async fn insert(
     sqlx::query(
         "INSERT INTO person (workspace_id, id, first_name, last_name, email, phone, locale, time_zone, external_id, fields,
              email_consent, sms_consent, provenance, created_source_id, created_record, created_at, updated_at)
-         SELECT $1, t.*, $3, $3 FROM json_to_recordset($2::text::json) AS t(id bigint, first_name text, last_name text, email text,
-             phone text, locale text, time_zone text, external_id text, fields jsonb, email_consent text, sms_consent text,
-             provenance jsonb, created_source_id bigint, created_record text)",
+         SELECT $1, id, first_name, last_name, email, phone, locale, time_zone, external_id, fields::jsonb,
+             email_consent, sms_consent, provenance::jsonb, created_source_id, created_record, $2, $2
+         FROM unnest($3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
+             $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[])
+             AS t(id, first_name, last_name, email, phone, locale, time_zone, external_id, fields,
+                 email_consent, sms_consent, provenance, created_source_id, created_record)",
     )
     .bind(workspace_id)
-    .bind(super::as_json(rows))
     .bind(now)
+    .bind(column(rows, |row| row.id))
+    .bind(column(rows, |row| row.first_name))
+    .bind(column(rows, |row| row.last_name))
+    .bind(column(rows, |row| row.email))
+    .bind(column(rows, |row| row.phone))
+    .bind(column(rows, |row| row.locale))
+    .bind(column(rows, |row| row.time_zone))
+    .bind(column(rows, |row| row.external_id))
+    .bind(json_column(rows, |row| Some(row.fields)))
+    .bind(column(rows, |row| row.email_consent))
+    .bind(column(rows, |row| row.sms_consent))
+    .bind(json_column(rows, |row| row.provenance))
+    .bind(column(rows, |row| row.created_source_id))
+    .bind(column(rows, |row| row.created_record))
     .execute(db)
     .await?;
     Ok(())
@@ -119,9 +133,10 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, ids: &[i64]) -> Resu
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "SELECT id, first_name, last_name, email, phone, locale, time_zone, external_id, fields, email_consent, sms_consent,
-                created_at, created_source_id, provenance, archived_at
-         FROM person WHERE workspace_id = $1 AND id = ANY($2)",
+        "SELECT p.* FROM unnest($2::bigint[]) AS t(id) CROSS JOIN LATERAL (
+             SELECT id, first_name, last_name, email, phone, locale, time_zone, external_id, fields, email_consent, sms_consent,
+                    created_at, created_source_id, provenance, archived_at
+             FROM person WHERE workspace_id = $1 AND id = t.id LIMIT 1) p",
     )
     .bind(workspace_id)
     .bind(ids)
@@ -155,11 +170,15 @@ fn person_of(row: &sqlx::postgres::PgRow) -> Person {
 
 /// Which of these people are archived.
 pub async fn archived(db: &mut PgConnection, workspace_id: i64, ids: &[i64]) -> Result<Vec<i64>> {
-    sqlx::query_scalar("SELECT id FROM person WHERE workspace_id = $1 AND id = ANY($2) AND archived_at IS NOT NULL")
-        .bind(workspace_id)
-        .bind(ids)
-        .fetch_all(db)
-        .await
+    sqlx::query_scalar(
+        "SELECT p.id FROM unnest($2::bigint[]) AS t(id) CROSS JOIN LATERAL (
+             SELECT id, archived_at FROM person WHERE workspace_id = $1 AND id = t.id LIMIT 1) p
+         WHERE p.archived_at IS NOT NULL",
+    )
+    .bind(workspace_id)
+    .bind(ids)
+    .fetch_all(db)
+    .await
 }
 
 /// Archives people who are not archived yet (R48). Answers who they were.

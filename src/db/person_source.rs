@@ -1,15 +1,14 @@
 //! Table `person_source`: which record stands for which person, and what of it was last applied.
 
-use super::Result;
+use super::{Result, column, json_column};
 use crate::model::person::{PersonLink, PersonRecord};
 use crate::model::record::Problem;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 
 /// A link to be written.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct LinkRow<'a> {
     record_id: &'a str,
     person_id: i64,
@@ -52,8 +51,9 @@ pub async fn load(
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "SELECT record_id, person_id, organization_record_id, name, status, record_updated_at, seen
-         FROM person_source WHERE workspace_id = $1 AND source_id = $2 AND record_id = ANY($3)",
+        "SELECT p.* FROM unnest($3::text[]) AS t(record_id) CROSS JOIN LATERAL (
+             SELECT record_id, person_id, organization_record_id, name, status, record_updated_at, seen FROM person_source
+             WHERE workspace_id = $1 AND source_id = $2 AND record_id = t.record_id LIMIT 1) p",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -80,9 +80,12 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     sqlx::query(
         "INSERT INTO person_source (workspace_id, source_id, record_id, person_id, organization_record_id, name, status,
              record_created_at, record_updated_at, seen, unknown, problems)
-         SELECT $1, $2, t.* FROM json_to_recordset($3::text::json) AS t(record_id text, person_id bigint, organization_record_id text,
-             name text, status text, record_created_at timestamptz, record_updated_at timestamptz, seen bigint,
-             unknown jsonb, problems jsonb)
+         SELECT $1, $2, record_id, person_id, organization_record_id, name, status, record_created_at, record_updated_at, seen,
+             unknown::jsonb, problems::jsonb
+         FROM unnest($3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[],
+             $10::bigint[], $11::text[], $12::text[])
+             AS t(record_id, person_id, organization_record_id, name, status, record_created_at, record_updated_at, seen,
+                 unknown, problems)
          ON CONFLICT (workspace_id, source_id, record_id) DO UPDATE SET person_id = excluded.person_id,
              organization_record_id = excluded.organization_record_id, name = excluded.name, status = excluded.status,
              record_created_at = coalesce(excluded.record_created_at, person_source.record_created_at),
@@ -91,7 +94,16 @@ pub async fn upsert(db: &mut PgConnection, workspace_id: i64, source_id: i64, ro
     )
     .bind(workspace_id)
     .bind(source_id)
-    .bind(super::as_json(rows))
+    .bind(column(rows, |row| row.record_id))
+    .bind(column(rows, |row| row.person_id))
+    .bind(column(rows, |row| row.organization_record_id))
+    .bind(column(rows, |row| row.name))
+    .bind(column(rows, |row| row.status))
+    .bind(column(rows, |row| row.record_created_at))
+    .bind(column(rows, |row| row.record_updated_at))
+    .bind(column(rows, |row| row.seen))
+    .bind(json_column(rows, |row| row.unknown))
+    .bind(json_column(rows, |row| row.problems))
     .execute(db)
     .await?;
     Ok(())

@@ -8,7 +8,7 @@ use sqlx::{PgConnection, Row};
 
 const COLUMNS: &str =
     "id, workspace_id, name, kind, title, base_url, state, paused_at, settings, credentials, webhook_id,
-    webhook_secret, webhook_secret_previous, error, remedy, failing_since, connected_at, created_at";
+    webhook_secret, webhook_secret_previous, webhook_secret_rotated_at, error, remedy, failing_since, connected_at, created_at";
 
 /// Adds a source, in state `connecting`. Answers its number.
 pub async fn insert(
@@ -49,6 +49,7 @@ fn source_of(row: &sqlx::postgres::PgRow) -> Source {
         webhook_id: row.get("webhook_id"),
         webhook_secret: row.get("webhook_secret"),
         webhook_secret_previous: row.get("webhook_secret_previous"),
+        webhook_secret_rotated_at: row.get("webhook_secret_rotated_at"),
         error: row.get("error"),
         remedy: row.get("remedy"),
         failing_since: row.get("failing_since"),
@@ -231,4 +232,27 @@ pub async fn finish_first_sync(db: &mut PgConnection, id: i64, now: DateTime<Utc
     .execute(db)
     .await?;
     Ok(finished.rows_affected() == 1)
+}
+
+/// Replaces what is sealed of a source by the same, sealed under the present key.
+pub async fn reseal(
+    db: &mut PgConnection,
+    source: &Source,
+    credentials: Option<&[u8]>,
+    secret: Option<&[u8]>,
+    previous: Option<&[u8]>,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE source SET credentials = coalesce($3, credentials), webhook_secret = coalesce($4, webhook_secret),
+             webhook_secret_previous = coalesce($5, webhook_secret_previous)
+         WHERE id = $1 AND credentials IS NOT DISTINCT FROM $2",
+    )
+    .bind(source.id)
+    .bind(&source.credentials)
+    .bind(credentials)
+    .bind(secret)
+    .bind(previous)
+    .execute(db)
+    .await?;
+    Ok(())
 }

@@ -12,6 +12,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// How long what was read is trusted.
 const TRUSTED_FOR: Duration = Duration::seconds(10);
 
+/// How long a former signing secret stays valid after it was replaced.
+const ROTATION: Duration = Duration::hours(24);
+
 /// The sources that take webhooks, by name.
 #[derive(Clone)]
 pub struct Recipients {
@@ -89,9 +92,10 @@ impl Recipients {
         let sources = db::source::all(&mut db).await?;
         let mut by_name = HashMap::new();
         for source in sources.iter().filter(|source| source.state.is_live() && source.kind == "zendesk") {
+            let fresh = source.webhook_secret_rotated_at.is_some_and(|at| now - at < ROTATION);
             let sealed = [
                 ("webhook_secret", &source.webhook_secret),
-                ("webhook_secret_previous", &source.webhook_secret_previous),
+                ("webhook_secret_previous", if fresh { &source.webhook_secret_previous } else { &None }),
             ];
             let mut secrets = Vec::new();
             for (column, sealed) in sealed {

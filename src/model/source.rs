@@ -198,6 +198,8 @@ pub struct Source {
     pub webhook_secret: Option<Vec<u8>>,
     /// Sealed former signing secret.
     pub webhook_secret_previous: Option<Vec<u8>>,
+    /// When the former one was replaced; it is valid for a day after.
+    pub webhook_secret_rotated_at: Option<DateTime<Utc>>,
     /// What is wrong.
     pub error: Option<String>,
     /// What to do about it.

@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What every flow works with. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Context {
     pub sealer: Arc<Sealer>,
     /// Our name on leases.
     pub holder: Arc<str>,
+    /// Cancelled when the daemon is to stop: flows end at their next page or batch.
+    pub stop: CancellationToken,
     clients: Arc<Mutex<HashMap<i64, Cached>>>,
 }
 
@@ -46,6 +49,9 @@ pub enum FlowError {
     /// Another daemon holds the job by now: nothing was committed.
     #[error("another daemon has taken the job over; nothing of this try was kept")]
     LeaseLost,
+    /// The daemon stops: the job goes on where it was, here or elsewhere.
+    #[error("stopped between two pages; the rest is read later")]
+    Stopped,
     /// Something is missing or not in the state it should be in.
     #[error("{0}")]
     State(String),
@@ -61,15 +67,22 @@ impl FlowError {
                 "Start with the secret key the credentials were sealed with, or reconnect the source."
             }
             FlowError::LeaseLost => "Nothing: the other daemon goes on.",
+            FlowError::Stopped => "Nothing: it goes on when a daemon runs.",
             FlowError::State(_) => "See deskbridge source show.",
         }
     }
 }
 
 impl Context {
+    /// Says whether a flow may go on to its next page or batch.
+    pub fn may_go_on(&self) -> Result<(), FlowError> {
+        if self.stop.is_cancelled() { Err(FlowError::Stopped) } else { Ok(()) }
+    }
+
     /// A context with no clients yet.
     pub fn new(pool: PgPool, clock: Clock, settings: Arc<Settings>, sealer: Arc<Sealer>, holder: &str) -> Context {
-        Context { pool, clock, settings, sealer, holder: holder.into(), clients: Arc::default() }
+        let stop = CancellationToken::new();
+        Context { pool, clock, settings, sealer, holder: holder.into(), stop, clients: Arc::default() }
     }
 
     /// The client of a source: the same one as long as its credentials and limits stay the same, so that its limiter

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 /// Runs an apply job: batch after batch until nothing is pending.
 pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
     loop {
+        ctx.may_go_on()?;
         let mut db = ctx.pool.acquire().await?;
         let source = db::source::get(&mut db, lease.source_id).await?;
         let source = source.filter(|source| source.state.is_live() && source.paused_at.is_none());

@@ -322,6 +322,35 @@ pub async fn set_paused(ctx: &Context, source: &Source, paused: bool) -> Result<
     Ok(())
 }
 
+/// Seals again, under the present key, what is still sealed under a former one. Answers for how many sources. What cannot
+/// be opened is left as it is and told: its source shows the remedy when it is used.
+pub async fn reseal(ctx: &Context) -> Result<u64, FlowError> {
+    let mut db = ctx.pool.acquire().await?;
+    let mut resealed = 0;
+    for source in db::source::all(&mut db).await? {
+        let again = |sealed: &Option<Vec<u8>>, column: &str| {
+            let sealed = sealed.as_deref().filter(|sealed| ctx.sealer.needs_rotation(sealed))?;
+            let bound_to = source.sealed_as(column);
+            match ctx.sealer.open(sealed, &bound_to) {
+                Ok(plain) => Some(ctx.sealer.seal(&plain, &bound_to)),
+                Err(error) => {
+                    tracing::error!(source = source.name, column, error = %error, "cannot be sealed under the present key");
+                    None
+                }
+            }
+        };
+        let credentials = again(&source.credentials, "credentials");
+        let secret = again(&source.webhook_secret, "webhook_secret");
+        let previous = again(&source.webhook_secret_previous, "webhook_secret");
+        if credentials.is_some() || secret.is_some() || previous.is_some() {
+            let (credentials, secret, previous) = (credentials.as_deref(), secret.as_deref(), previous.as_deref());
+            db::source::reseal(&mut db, &source, credentials, secret, previous).await?;
+            resealed += 1;
+        }
+    }
+    Ok(resealed)
+}
+
 /// How much is read again (R15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resync {

@@ -36,6 +36,7 @@ struct Reading<'a> {
     stream: Stream,
     lease: &'a Lease,
     read_through: Option<DateTime<Utc>>,
+    is_first_pass: bool,
 }
 
 /// Runs a poll job: reads the stream named by its key to its end, and says how it went.
@@ -85,7 +86,15 @@ async fn read_all(
     counts: &mut Counts,
 ) -> Result<(), FlowError> {
     let client = ctx.client(source)?;
-    let mut reading = Reading { ctx, client, source, stream, lease, read_through: checkpoint.read_through };
+    let mut reading = Reading {
+        ctx,
+        client,
+        source,
+        stream,
+        lease,
+        read_through: checkpoint.read_through,
+        is_first_pass: checkpoint.first_caught_up_at.is_none(),
+    };
     let since = checkpoint.read_through.unwrap_or_else(|| first_since(ctx, source, stream));
     let mut position = Position { cursor: checkpoint.cursor.clone(), since, page_size: checkpoint.page_size };
     let mut page = reading.page(&mut position).await?;
@@ -100,6 +109,10 @@ async fn read_all(
         if ended {
             reading.write(page, &next, true, counts).await?;
             return Ok(());
+        }
+        if let Err(stopped) = ctx.may_go_on() {
+            reading.write(page, &next, false, counts).await?;
+            return Err(stopped);
         }
         let mut ahead = next.clone();
         let (written, fetched) = tokio::join!(reading.write(page, &next, false, counts), reading.page(&mut ahead));
@@ -215,6 +228,11 @@ impl Reading<'_> {
             next_due_at: ended.then(|| env.now + interval),
         };
         db::checkpoint::advance(&mut tx, self.source.id, self.stream, &progress).await?;
+        if ended && self.is_first_pass {
+            let waiting: Vec<Stream> =
+                Stream::ALL.into_iter().filter(|stream| stream.waits_for().contains(&self.stream)).collect();
+            db::checkpoint::set_due(&mut tx, self.source.id, &waiting, env.now).await?;
+        }
         if ended && !db::job::finish(&mut tx, self.lease).await? {
             return Err(FlowError::LeaseLost);
         }
@@ -274,7 +292,7 @@ async fn conclude(
     let seconds = (now - started_at).as_seconds_f64();
     metrics::histogram!("deskbridge_run_duration_seconds", "kind" => "poll", "stream" => stream.as_str())
         .record(seconds);
-    if matches!(outcome, Err(FlowError::LeaseLost | FlowError::Database(_))) {
+    if matches!(outcome, Err(FlowError::LeaseLost | FlowError::Stopped | FlowError::Database(_))) {
         return outcome;
     }
     let error = outcome.as_ref().err().map(ToString::to_string);

@@ -90,13 +90,13 @@ pub struct Plan {
 
 /// Plans a batch. `ids` hands out numbers for new people, one per unlinked record at most.
 pub fn plan(
-    records: &[PersonRecord],
+    records: &[&PersonRecord],
     directory: &mut Directory,
     ids: &mut impl Iterator<Item = i64>,
     context: &Context<'_>,
 ) -> Plan {
     let mut plan = Plan::default();
-    for (index, record) in records.iter().enumerate() {
+    for (index, record) in records.iter().copied().enumerate() {
         Planner { directory, plan: &mut plan, context, record, index }.record(ids);
     }
     plan

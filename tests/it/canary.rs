@@ -35,7 +35,8 @@ async fn logs_hold_no_person_and_no_secret() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process: what other tests log meanwhile must be clean as well.
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else logs");
     let world = World::synced(Setup { users: 80, tickets: 80, ..Setup::default() }).await;
     for faults in FAULTS {
         world.sim.post("faults", serde_json::from_str(faults).expect("faults")).await;

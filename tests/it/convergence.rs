@@ -110,3 +110,49 @@ async fn lost_doubled_late_and_disordered_webhooks_come_to_the_same() {
         .await;
     }
 }
+
+/// A daemon that is killed in the midst of its work, again and again, at points that the seed decides.
+async fn live_and_crash(seed: u64, steps: u64) -> World {
+    let world = World::synced(Setup { seed, users: 60, tickets: 60, ..Setup::default() }).await;
+    let mut point = seed;
+    for _ in 0..steps {
+        world.advance(60, 12).await;
+        for _ in 0..3 {
+            point = point.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let settings = (*world.ctx.settings).clone();
+            let daemon = deskbridge::app::context(settings, world.clock.clone()).expect("a daemon");
+            let pool = daemon.pool.clone();
+            let working =
+                tokio::spawn(async move { while let Ok(true) = deskbridge::worker::run_due(&daemon).await {} });
+            for _ in 0..(point >> 40) % 3000 {
+                tokio::task::yield_now().await;
+            }
+            working.abort();
+            _ = working.await;
+            pool.close().await;
+            // What the dead one held is free when its lease has ended.
+            world.clock.advance(std::time::Duration::from_secs(61));
+        }
+        world.clock.set(world.sim.now().await);
+    }
+    world.clock.advance(std::time::Duration::from_secs(600));
+    world.run_jobs().await;
+    world.settle().await;
+    world
+}
+
+#[tokio::test]
+async fn a_daemon_killed_anywhere_comes_to_the_same() {
+    for seed in seeds(200) {
+        let calm = dump(&live(seed, json!({}), 12).await).await;
+        let crashed = dump(&live_and_crash(seed, 12).await).await;
+        let missing: Vec<&String> = calm.iter().filter(|line| crashed.binary_search(line).is_err()).collect();
+        let extra: Vec<&String> = crashed.iter().filter(|line| calm.binary_search(line).is_err()).collect();
+        assert!(
+            missing.is_empty() && extra.is_empty(),
+            "seed {seed}\nlost:\n{}\nextra:\n{}",
+            first(&missing),
+            first(&extra)
+        );
+    }
+}

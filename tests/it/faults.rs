@@ -256,3 +256,22 @@ async fn a_lost_database_is_waited_for() {
     let error = deskbridge::worker::run_due(&ctx).await.expect_err("no database");
     assert!(error.to_string().contains("database"), "{error}");
 }
+
+#[tokio::test]
+async fn a_daemon_that_stops_ends_at_a_page_and_another_goes_on_there() {
+    let world =
+        World::new(Setup { users: 300, tickets: 5, settings: |s| s.zendesk.page_size = 50, ..Setup::default() }).await;
+    world.connect(SourceSettings::default()).await;
+    let stopping = deskbridge::app::context((*world.ctx.settings).clone(), world.clock.clone()).expect("a daemon");
+    stopping.stop.cancel();
+    for _ in 0..8 {
+        deskbridge::worker::run_due(&stopping).await.expect("jobs run");
+    }
+    let read = world.count("person_source").await;
+    assert!((1..=100).contains(&read), "{read} were read: one page, and not all");
+    let mut db = world.ctx.pool.acquire().await.expect("a connection");
+    assert!(db::job::give_back(&mut db, &stopping.holder).await.expect("given back") > 0);
+    drop(db);
+    world.sync().await;
+    assert!(world.count("person_source").await > 200);
+}

@@ -137,3 +137,19 @@ async fn fields_only_brings_no_activity() {
     assert_eq!(world.count("activity WHERE type NOT LIKE 'zd.user.%'").await, 0);
     assert!(world.count("person_source WHERE seen <> 0").await > 0);
 }
+
+#[tokio::test]
+async fn a_new_secret_key_opens_what_the_former_one_sealed_and_seals_it_again() {
+    let world = World::synced(Setup { users: 5, tickets: 1, ..Setup::default() }).await;
+    let mut settings = (*world.ctx.settings).clone();
+    let former = settings.secret_key.clone();
+    settings.secret_key = deskbridge::config::SecretText::new("bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3bmV3MDE=");
+    settings.previous_secret_keys = vec![former];
+    let both = deskbridge::app::context(settings.clone(), world.clock.clone()).expect("a context");
+    assert_eq!(lifecycle::reseal(&both).await.expect("sealed again"), 1);
+    assert_eq!(lifecycle::reseal(&both).await.expect("sealed again"), 0);
+    settings.previous_secret_keys.clear();
+    let new = deskbridge::app::context(settings, world.clock.clone()).expect("a context");
+    new.credentials(&world.source().await).expect("the new key is enough");
+    assert!(world.ctx.credentials(&world.source().await).is_err(), "the former one is not");
+}

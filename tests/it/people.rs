@@ -184,6 +184,10 @@ async fn a_merge_moves_everything_and_the_older_id_stays() {
     assert_eq!(world.count(&format!("ticket WHERE person_id = {older}")).await, 2);
     assert_eq!(world.count(&format!("person_alias WHERE alias_id = {newer} AND person_id = {older}")).await, 1);
     assert_eq!(world.count("person WHERE archived_at IS NOT NULL").await, 0);
+    let mut db = world.ctx.pool.acquire().await.expect("a connection");
+    let profile = deskbridge::db::profile::load(&mut db, 1, older).await.expect("a profile");
+    assert_eq!(profile["merges"].as_array().map(Vec::len), Some(1));
+    assert_eq!(profile["aliases"].as_array().map(Vec::len), Some(1));
 }
 
 #[tokio::test]

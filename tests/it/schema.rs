@@ -267,8 +267,10 @@ async fn every_statement_fits_the_schema() {
     }
     println!("not prepared, for they are put together when they run: {built:#?}");
     hold("Every statement fits the migrated schema", &found, EXCEPTIONS);
-    let upkeep = built.iter().all(|statement| statement.starts_with("src/db/partition.rs"));
-    assert!(upkeep, "only those that make and drop partitions may be left out: {built:#?}");
+    // Partitions are made and dropped in every test; the parts of a profile are read in `people`.
+    let elsewhere = ["src/db/partition.rs", "src/db/profile.rs"];
+    let held = built.iter().all(|statement| elsewhere.iter().any(|file| statement.starts_with(file)));
+    assert!(held, "a statement that is put together must be run by a test: {built:#?}");
 }
 
 /// What a statement may be when it runs: as it is written, with the constants of its file in it, once for each table of

@@ -160,11 +160,18 @@ fn writers(sources: &[Source]) -> BTreeSet<(String, String)> {
 
 #[test]
 fn things_stand_in_their_places() {
-    const EXCEPTIONS: &[Exception] = &[(
-        "src/private_postgres.rs",
-        "`std::env`",
-        "split_paths reads nothing: it takes the PATH that config has read apart",
-    )];
+    const EXCEPTIONS: &[Exception] = &[
+        (
+            "src/private_postgres.rs",
+            "`std::env`",
+            "split_paths reads nothing: it takes the PATH that config has read apart",
+        ),
+        (
+            "src/pipeline/import/check.rs",
+            "`SystemTime`",
+            "the time stamp of a file, compared with itself; no reading of the time",
+        ),
+    ];
     let sources = sources(&["src"]);
     let mut faults = Vec::new();
     let rules: [(&[&str], &[&str]); 5] = [

@@ -76,6 +76,11 @@ fn attach(env: &Env<'_>, draft: &ActivityDraft, known: &Known, tickets: &Tickets
             author.as_deref().and_then(|author| known.links.get(author)).is_some_and(|link| link.status != "agent");
         draft.attributes.insert("author_role".into(), json!(if is_customer { "end-user" } else { "agent" }));
     }
+    if draft.kind == ActivityType::TicketSolved.as_str()
+        && let Some(opened_at) = ticket.and_then(|ticket| ticket.created_at)
+    {
+        draft.attributes.insert("resolution_minutes".into(), json!((draft.occurred_at - opened_at).num_minutes()));
+    }
     let person = owner.and_then(|owner| known.attachable(owner));
     if let Some(person) = person {
         rows.push(row(env, &draft, person));

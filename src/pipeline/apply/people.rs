@@ -41,7 +41,7 @@ pub async fn apply(
     let context = digest(&env.source.settings, DECODER);
     let seen: Vec<i64> = records.iter().map(|record| digest(record, context)).collect();
     let (records, seen) = only_news(records, seen, &directory, counts);
-    let mut activities = Vec::new();
+    let (mut activities, mut created) = (Vec::new(), HashSet::new());
     if !records.is_empty() {
         let barred = load(db, env, &records, &mut directory).await?;
         let unlinked = records.iter().filter(|record| !directory.links.contains_key(&record.record_id)).count();
@@ -50,12 +50,14 @@ pub async fn apply(
             Context { source_id: source, settings: &env.source.settings, now: env.now, seen: &seen, barred: &barred };
         let mut plan = plan(&records, &mut directory, &mut ids, &planning);
         activities = std::mem::take(&mut plan.activities);
+        created.extend(plan.created.iter().map(|(id, _)| *id));
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
     }
     let unknown: Vec<&str> =
         batch.nobody.iter().map(String::as_str).filter(|record| !directory.links.contains_key(*record)).collect();
     db::nobody::note(db, workspace, source, &unknown, env.now).await?;
-    let archived = archived(db, workspace, directory.links.values()).await?;
+    let older = directory.links.values().filter(|link| !created.contains(&link.person_id));
+    let archived = archived(db, workspace, older).await?;
     Ok((Known { links: directory.links, archived }, activities))
 }
 
@@ -88,7 +90,7 @@ async fn archived(
 }
 
 /// The newest version of each record, in the order of the batch.
-fn newest(records: &[PersonRecord]) -> Vec<PersonRecord> {
+fn newest(records: &[PersonRecord]) -> Vec<&PersonRecord> {
     let mut last: HashMap<&str, usize> = HashMap::with_capacity(records.len());
     for (index, record) in records.iter().enumerate() {
         let entry = last.entry(record.record_id.as_str()).or_insert(index);
@@ -98,16 +100,16 @@ fn newest(records: &[PersonRecord]) -> Vec<PersonRecord> {
     }
     let mut keep: Vec<usize> = last.into_values().collect();
     keep.sort_unstable();
-    keep.into_iter().map(|index| records[index].clone()).collect()
+    keep.into_iter().map(|index| &records[index]).collect()
 }
 
 /// Leaves out records that were last seen exactly so: a page without news costs one statement.
-fn only_news(
-    records: Vec<PersonRecord>,
+fn only_news<'a>(
+    records: Vec<&'a PersonRecord>,
     seen: Vec<i64>,
     directory: &Directory,
     counts: &mut Counts,
-) -> (Vec<PersonRecord>, Vec<i64>) {
+) -> (Vec<&'a PersonRecord>, Vec<i64>) {
     let is_news = |record: &PersonRecord, seen: i64| {
         !record.complete || directory.links.get(&record.record_id).is_none_or(|link| link.seen != seen)
     };
@@ -122,7 +124,7 @@ fn only_news(
 async fn load(
     db: &mut PgConnection,
     env: &Env<'_>,
-    records: &[PersonRecord],
+    records: &[&PersonRecord],
     directory: &mut Directory,
 ) -> db::Result<BTreeMap<String, Vec<Channel>>> {
     let workspace = env.source.workspace_id;
@@ -161,7 +163,7 @@ type Subject<'a> = (&'a PersonRecord, Option<(IdentityKind, String)>);
 async fn load_buried(
     db: &mut PgConnection,
     env: &Env<'_>,
-    records: &[PersonRecord],
+    records: &[&PersonRecord],
     directory: &mut Directory,
 ) -> db::Result<BTreeMap<String, Vec<Channel>>> {
     let mut barred: BTreeMap<String, Vec<Channel>> = BTreeMap::new();
@@ -169,7 +171,7 @@ async fn load_buried(
         return Ok(barred);
     }
     let mut by_digest: HashMap<Vec<u8>, Subject<'_>> = HashMap::new();
-    for record in records.iter().filter(|record| !directory.links.contains_key(&record.record_id)) {
+    for record in records.iter().copied().filter(|record| !directory.links.contains_key(&record.record_id)) {
         for digest in env.sealer.subject_hmacs(&record_subject(env.source.id, &record.record_id)) {
             by_digest.insert(digest.to_vec(), (record, None));
         }
@@ -208,7 +210,7 @@ pub fn identity_subject(kind: IdentityKind, value: &str) -> String {
 async fn write(
     db: &mut PgConnection,
     env: &Env<'_>,
-    records: &[PersonRecord],
+    records: &[&PersonRecord],
     mut plan: Plan,
     directory: &mut Directory,
     barred: &BTreeMap<String, Vec<Channel>>,
@@ -225,10 +227,10 @@ async fn write(
     let links: Vec<LinkRow<'_>> = plan
         .links
         .iter()
-        .filter_map(|(record_id, index)| Some(LinkRow::new(directory.links.get(record_id)?, &records[*index])))
+        .filter_map(|(record_id, index)| Some(LinkRow::new(directory.links.get(record_id)?, records[*index])))
         .collect();
     db::person_source::upsert(db, workspace, source, &links).await?;
-    let agents: Vec<AgentRow<'_>> = plan.agents.iter().map(|index| agent_row(&records[*index])).collect();
+    let agents: Vec<AgentRow<'_>> = plan.agents.iter().map(|index| agent_row(records[*index])).collect();
     db::agent::upsert(db, workspace, source, &agents).await?;
     db::merge::add_candidates(db, workspace, source, &plan.candidates, env.now).await?;
     let nobody: Vec<&str> = plan.nobody.iter().chain(&plan.buried).map(String::as_str).collect();
@@ -247,7 +249,7 @@ async fn write(
 async fn write_people(
     db: &mut PgConnection,
     env: &Env<'_>,
-    records: &[PersonRecord],
+    records: &[&PersonRecord],
     plan: &Plan,
     directory: &Directory,
 ) -> db::Result<()> {
