@@ -123,7 +123,7 @@ impl Shown {
             return Shown { bars: None, said: [false; 4], totals };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("  {prefix:13} {bar:30} {human_pos:>7} of {human_len:7} {msg}");
+        let style = ProgressStyle::with_template("  {prefix:13} {wide_bar} {human_pos:>7} of {human_len:7}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let bars = SHOWN.iter().zip(totals).map(|((name, _), total)| {
             let bar = all.add(ProgressBar::new(total).with_style(style.clone()).with_prefix(*name));
