@@ -31,6 +31,8 @@ pub fn lazy(url: &str, options: &PoolOptions) -> Result<PgPool> {
         ("idle_in_transaction_session_timeout", "60000".to_string()),
         ("timezone", "UTC".to_string()),
         ("jit", "off".to_string()),
+        // A plan made while a table was empty must not be kept while it grows: planning a statement for a batch is cheap.
+        ("plan_cache_mode", "force_custom_plan".to_string()),
     ]);
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections)

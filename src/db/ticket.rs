@@ -104,9 +104,8 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, ids:
         return Ok(Vec::new());
     }
     let rows = sqlx::query(
-        "SELECT k.* FROM unnest($3::bigint[]) AS t(id) CROSS JOIN LATERAL (
-             SELECT id, requester_record_id, requester_history, created_at, version_at, seen, scrubbed, rating_at FROM ticket
-             WHERE workspace_id = $1 AND source_id = $2 AND id = t.id LIMIT 1) k",
+        "SELECT id, requester_record_id, requester_history, created_at, version_at, seen, scrubbed, rating_at
+         FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND id = ANY($3)",
     )
     .bind(workspace_id)
     .bind(source_id)
