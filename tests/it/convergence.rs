@@ -4,6 +4,9 @@
 //! One kind of news has no other way: that two users were merged, and into whom, stands in no export. So `user.merged` is
 //! late, doubled and out of order here, but never lost.
 //!
+//! Nor does an export tell what was changed just before a user was deleted, or of one who was created and deleted between two
+//! readings: seeds in which that happens (with more than the usual two, some do) differ in that person.
+//!
 //! Two worlds live through the same acts (same seed, same driven time). In one, webhooks are lost, doubled, late and out of
 //! order; in the other every one arrives once. What both have in the end is compared as text.
 
