@@ -46,7 +46,7 @@ pub async fn hide_comments(
     (tickets, comments): (Vec<i64>, Vec<&str>),
 ) -> db::Result<()> {
     let (workspace, source) = (env.source.workspace_id, env.source.id);
-    if env.source.settings.private_comments.unwrap_or(env.settings.privacy.private_comments) {
+    if env.keeps_private_comments() {
         return db::activity::mark_private(db, workspace, source, &tickets, &comments).await;
     }
     let gone = db::activity::delete_comments(db, workspace, source, &tickets, &comments).await?;

@@ -25,6 +25,11 @@ pub struct Env<'a> {
 }
 
 impl Env<'_> {
+    /// Are private comments of this source kept (A6)?
+    pub fn keeps_private_comments(&self) -> bool {
+        self.source.settings.private_comments.unwrap_or(self.settings.privacy.private_comments)
+    }
+
     /// When a person who is archived now is deleted (R48).
     pub fn delete_after(&self) -> Option<DateTime<Utc>> {
         let days = i64::from(self.settings.retention.archived_person_days);

@@ -47,8 +47,7 @@ async fn redact(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Resu
     if !private.is_empty() {
         activities::hide_comments(db, env, private.iter().copied().unzip()).await?;
     }
-    let keep_private = env.source.settings.private_comments.unwrap_or(env.settings.privacy.private_comments);
-    let hidden = private.iter().filter(|_| !keep_private).map(|(ticket, _)| *ticket);
+    let hidden = private.iter().filter(|_| !env.keeps_private_comments()).map(|(ticket, _)| *ticket);
     let touched: BTreeSet<i64> =
         tickets.iter().copied().chain(redacted.iter().map(|(ticket, _)| *ticket)).chain(hidden).collect();
     if touched.is_empty() {

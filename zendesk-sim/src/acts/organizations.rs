@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// What is to be different about an organization.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub struct OrganizationPatch {
     pub id: Option<i64>,
     pub name: Option<String>,

@@ -43,7 +43,7 @@ pub struct Requester {
 /// What is to be different about a ticket, or to be so from the start.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub struct TicketPatch {
     pub id: Option<i64>,
     pub subject: Option<String>,

@@ -28,7 +28,7 @@ pub struct Named {
 /// What is to be different about a user.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub struct UserPatch {
     pub id: Option<i64>,
     pub name: Option<String>,

@@ -29,7 +29,7 @@ pub enum Status {
 /// How urgent a ticket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub enum Priority {
     Low,
     Normal,
@@ -40,7 +40,7 @@ pub enum Priority {
 /// What sort of matter a ticket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub enum TicketType {
     Problem,
     Incident,
