@@ -3,7 +3,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::deliver;
 use crate::http::gate::{Gate, Traffic};
-use crate::http::limits::Limits;
+use crate::http::limits::{Limits, Terms};
 use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
@@ -111,6 +111,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     // A kept account may have lived faster than real time: its time goes on from there.
     clock.advance_ms(reached.0 * 1000 - clock.now_ms());
     let about = about(&world, &url);
+    let terms = Terms::new(&options, clock.factor());
     let shared = Arc::new(Shared {
         clock,
         client: reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?,
@@ -124,7 +125,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
             limits: Limits::default(),
             traffic: Traffic::default(),
             limited: options.limits,
-            plan: options.plan,
+            terms,
         }),
     });
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
