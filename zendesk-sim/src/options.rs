@@ -238,6 +238,8 @@ pub struct Faults {
     pub http_429_share: f64,
     /// Requests whose path contains one of these never get an answer.
     pub timeout_paths: Vec<String>,
+    /// Requests whose path contains one of these are carried out, and their answers are lost.
+    pub lost_answer_paths: Vec<String>,
     /// These get a 200 with an HTML page.
     pub html_paths: Vec<String>,
     /// These get a 200 with an empty body.

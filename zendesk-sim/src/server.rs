@@ -140,7 +140,8 @@ fn about(world: &World, url: &str) -> Value {
     let email = world.users.get(&world.admin_id()).and_then(|user| user.email.clone());
     json!({"listening": url, "admin": format!("{url}/_sim"), "subdomain": world.subdomain, "admin_email": email,
         "api_token": world.tokens.api.first(), "oauth_token": world.tokens.oauth.first().map(|t| &t.secret),
-        "client_id": world.tokens.client_id, "client_secret": world.tokens.client_secret,
+        "client_id": world.tokens.clients.first().map(|client| &client.identifier),
+        "client_secret": world.tokens.clients.first().map(|client| &client.secret),
         "account_id": world.account_id})
 }
 
