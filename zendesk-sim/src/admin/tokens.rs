@@ -94,15 +94,7 @@ fn consent(world: &mut World, req: &Req, now: Stamp) -> Reply {
     let person = req.body["user_id"].as_i64().or_else(|| holder(world, &req.body));
     body["user_id"] = json!(person.map(|id| id.to_string()));
     body["decision"] = json!(if req.body["allow"] == false { "deny" } else { "allow" });
-    let form = Req {
-        method: "POST".into(),
-        path: "/oauth/authorizations".into(),
-        parts: Vec::new(),
-        query: Vec::new(),
-        headers: req.headers.clone(),
-        body,
-    };
-    let reply = authorize::decide(world, now, &form);
+    let reply = authorize::decide(world, now, &body);
     match reply.headers.iter().find(|(name, _)| name == "location") {
         Some((_, location)) => Reply::ok(&json!({ "location": location })),
         None => reply,

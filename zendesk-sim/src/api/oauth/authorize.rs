@@ -5,6 +5,7 @@ use crate::time::Stamp;
 use crate::world::World;
 use crate::world::tokens::{Code, OauthClient};
 use crate::world::user::Role;
+use serde_json::Value;
 
 /// How long a code lives, in seconds.
 const CODE_LIFETIME: i64 = 120;
@@ -27,8 +28,8 @@ pub fn ask(world: &World, req: &Req) -> Reply {
 }
 
 /// Answers the form: `allow` or `deny`, by the person in `user_id`.
-pub fn decide(world: &mut World, now: Stamp, req: &Req) -> Reply {
-    let given = |name: &str| req.body[name].as_str();
+pub fn decide(world: &mut World, now: Stamp, form: &Value) -> Reply {
+    let given = |name: &str| form[name].as_str();
     let wish = match wish(world, given) {
         Ok(wish) => wish,
         Err(reply) => return reply,

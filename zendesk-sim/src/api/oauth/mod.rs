@@ -12,7 +12,7 @@ pub fn front(world: &mut World, caller: &Caller, req: &Req) -> Option<Reply> {
     match (req.method.as_str(), req.path.as_str()) {
         ("POST", "/oauth/tokens") => Some(grant::grant(world, caller.now, req)),
         ("GET", "/oauth/authorizations/new") => Some(authorize::ask(world, req)),
-        ("POST", "/oauth/authorizations") => Some(authorize::decide(world, caller.now, req)),
+        ("POST", "/oauth/authorizations") => Some(authorize::decide(world, caller.now, &req.body)),
         _ => None,
     }
 }
