@@ -63,7 +63,8 @@ fn make(folder: &Path) -> Result<ServerConfig> {
     std::fs::write(folder.join(AUTHORITY), authority.pem())?;
     let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).map_err(Error::other)?;
     let chain = vec![certificate.der().clone()];
-    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).map_err(Error::other)?;
+    let mut config =
+        ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).map_err(Error::other)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
