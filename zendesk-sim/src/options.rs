@@ -1,5 +1,6 @@
 //! What a simulation can be started with, from flags, from a file, or from a test.
 use crate::clock::ClockMode;
+use crate::http::bad::Bad;
 use crate::time::Stamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -266,4 +267,6 @@ pub struct Faults {
     pub gateway_timeout_over_per_page: Option<usize>,
     /// Ids, per stream (users, organizations, tickets, ticket_events), served with wrong types.
     pub poison_records: BTreeMap<String, Vec<i64>>,
+    /// Answers that no client should be sent, see `Bad`; the first that fits a request strikes.
+    pub bad_answers: Vec<Bad>,
 }
