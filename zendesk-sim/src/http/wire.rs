@@ -88,9 +88,6 @@ impl Raw {
             tokio::time::sleep(self.every.unwrap_or_default()).await;
             stream.write_all(&[*byte]).await?;
         }
-        while self.end == End::Never && self.chunks {
-            stream.write_all(b"10\r\n                \r\n").await?;
-        }
         match self.end {
             End::Close => second.shutdown(std::net::Shutdown::Both),
             End::Reset => {
@@ -98,6 +95,9 @@ impl Raw {
                 // The server sees an end of reading, closes its handle, and the last one to close resets.
                 second.shutdown(std::net::Shutdown::Read)
             }
+            End::Never if self.chunks => loop {
+                stream.write_all(b"10\r\n                \r\n").await?;
+            },
             End::Never => Ok(()),
         }
     }
