@@ -36,6 +36,8 @@ pub struct Shared {
     pub settled: Notify,
     /// Background acts per simulated minute.
     pub life: f64,
+    /// How many records each record stands for.
+    pub row_weight: usize,
     gate: Mutex<Gate>,
 }
 
@@ -117,6 +119,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         wake: Notify::new(),
         settled: Notify::new(),
         life: options.life,
+        row_weight: options.row_weight,
         gate: Mutex::new(Gate {
             world,
             journal,
@@ -151,7 +154,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
         return respond(Reply::bad("PayloadTooLarge", "The request is too large"));
     };
-    let req = take_apart(&head, &bytes);
+    let req = take_apart(&head, &bytes, shared.row_weight);
     if req.path.starts_with("/_sim") {
         return respond(admin::answer(&shared, &req).await);
     }
@@ -176,7 +179,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
 }
 
-fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
+fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
     let path = head.uri.path();
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
@@ -189,7 +192,7 @@ fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
         body = url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect();
     }
     query.retain(|(name, _)| !name.is_empty());
-    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body }
+    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body, weight }
 }
 
 fn respond(reply: Reply) -> Response {

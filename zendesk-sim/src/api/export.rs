@@ -120,7 +120,7 @@ fn by_cursor(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> R
         },
     };
     let kept = keeps(world, req, stream);
-    let page = rows(world, stream, from, stream.until(caller.now), per_page(req), false, &kept);
+    let page = rows(world, stream, from, stream.until(caller.now), req.page_rows(per_page(req)), false, &kept);
     let mut after = page.rows.last().map(|row| encode(*row));
     if world.faults.stall_cursor && asked.is_some() {
         after.clone_from(&asked);
@@ -147,7 +147,7 @@ fn by_time(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Rep
     };
     let kept = keeps(world, req, stream);
     let until = stream.until(caller.now);
-    let page = rows(world, stream, Bound::Included((start, 0)), until, per_page(req), true, &kept);
+    let page = rows(world, stream, Bound::Included((start, 0)), until, req.page_rows(per_page(req)), true, &kept);
     let last = page.rows.last().map(|row| row.place.0);
     let end = last.map(|last| stream.end_time(last, start, page.more, caller.now).0);
     let mut query = String::new();
