@@ -8,6 +8,7 @@ use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
 use crate::options::Options;
+use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -34,6 +35,8 @@ pub struct Shared {
     pub settled: Notify,
     /// Background acts per simulated minute.
     pub life: f64,
+    /// How many records each record stands for.
+    pub row_weight: usize,
     gate: Mutex<Gate>,
 }
 
@@ -104,6 +107,10 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind(&options.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let tls = match &options.tls {
+        Some((listen, folder)) => Some(TlsListener::bind(listen, folder).await?),
+        None => None,
+    };
     let clock = Clock::new(options.clock, options.start);
     let (world, journal, reached) = journal::make_world(&options, clock.now())?;
     // A kept account may have lived faster than real time: its time goes on from there.
@@ -115,6 +122,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         wake: Notify::new(),
         settled: Notify::new(),
         life: options.life,
+        row_weight: options.row_weight,
         gate: Mutex::new(Gate {
             world,
             journal,
@@ -128,6 +136,10 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     tokio::spawn(deliver::run(Arc::clone(&shared)));
     if options.life > 0.0 && !shared.clock.is_driven() {
         tokio::spawn(life::background(shared, options.life));
+    }
+    if let Some(tls) = tls {
+        let router = router.clone();
+        tokio::spawn(async move { axum::serve(tls, router).await });
     }
     tokio::spawn(async move {
         // Serving ends only with the runtime itself.
@@ -149,7 +161,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
         return respond(Reply::bad("PayloadTooLarge", "The request is too large"));
     };
-    let req = take_apart(&head, &bytes);
+    let req = take_apart(&head, &bytes, shared.row_weight);
     if req.path.starts_with("/_sim") {
         return respond(admin::answer(&shared, &req).await);
     }
@@ -170,7 +182,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
 }
 
-fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
+fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
     let path = head.uri.path();
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
@@ -183,7 +195,7 @@ fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
         body = url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect();
     }
     query.retain(|(name, _)| !name.is_empty());
-    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body }
+    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body, weight }
 }
 
 fn respond(reply: Reply) -> Response {

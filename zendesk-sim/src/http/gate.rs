@@ -1,7 +1,7 @@
 //! The way of a request: counting, faults, who asks, limits, and on to its endpoint.
 use super::faults::{self, Fault};
 use super::limits::{self, Limits};
-use super::{Reply, Req, auth};
+use super::{Reply, Req, auth, weight};
 use crate::api;
 use crate::clock::Clock;
 use crate::journal::{self, Journal};
@@ -81,6 +81,7 @@ impl Gate {
             }
         }
         let mut reply = self.serve(&caller, req);
+        weight::multiply(req, &mut reply);
         reply.headers.extend(headers);
         reply.headers.push(("x-zendesk-api-version".into(), "v2".into()));
         reply.headers.push(("x-request-id".into(), format!("{:016x}-SIM", self.traffic.total)));
