@@ -10,6 +10,7 @@ use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
 use crate::options::Options;
+use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
@@ -108,6 +109,10 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind(&options.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let tls = match &options.tls {
+        Some((listen, folder)) => Some(TlsListener::bind(listen, folder).await?),
+        None => None,
+    };
     let clock = Clock::new(options.clock, options.start);
     let (world, journal, reached) = journal::make_world(&options, clock.now())?;
     // A kept account may have lived faster than real time: its time goes on from there.
@@ -133,6 +138,10 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     tokio::spawn(deliver::run(Arc::clone(&shared)));
     if options.life > 0.0 && !shared.clock.is_driven() {
         tokio::spawn(life::background(shared, options.life));
+    }
+    if let Some(tls) = tls {
+        let router = router.clone();
+        tokio::spawn(async move { axum::serve(tls, router).await });
     }
     tokio::spawn(async move {
         // Serving ends only with the runtime itself.
