@@ -2,8 +2,10 @@
 use crate::admin;
 use crate::clock::Clock;
 use crate::deliver;
+use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
 use crate::http::limits::Limits;
+use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
@@ -11,7 +13,7 @@ use crate::options::Options;
 use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -143,7 +145,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     }
     tokio::spawn(async move {
         // Serving ends only with the runtime itself.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router.into_make_service_with_connect_info::<Tap>()).await;
     });
     Ok((url, about))
 }
@@ -176,9 +178,13 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if req.method != "GET" {
         shared.wake.notify_one();
     }
-    match answer {
-        Some(reply) => respond(reply),
-        None => std::future::pending().await,
+    let Some(reply) = answer else {
+        return std::future::pending().await;
+    };
+    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, &req, reply);
+    match sent {
+        Sent::Whole(reply) => respond(reply),
+        Sent::Raw(raw) => raw.write(head.extensions.get::<ConnectInfo<Tap>>().map(|tap| &tap.0)).await,
     }
 }
 
