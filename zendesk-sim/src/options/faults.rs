@@ -1,4 +1,5 @@
 //! What goes wrong on purpose.
+use crate::http::bad::Bad;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -44,4 +45,6 @@ pub struct Faults {
     pub gateway_timeout_over_per_page: Option<usize>,
     /// Ids, per stream (users, organizations, tickets, ticket_events), served with wrong types.
     pub poison_records: BTreeMap<String, Vec<i64>>,
+    /// Answers that no client should be sent; the first that fits a request strikes.
+    pub bad_answers: Vec<Bad>,
 }
