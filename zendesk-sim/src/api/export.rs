@@ -98,7 +98,7 @@ fn per_page(req: &Req) -> usize {
 }
 
 fn start_time(req: &Req, now: Stamp) -> Result<Stamp, Reply> {
-    let Some(start) = req.number("start_time") else {
+    let Some(start) = req.q("start_time").and_then(leading_number) else {
         return Err(Reply::bad("InvalidValue", "Invalid attribute. start_time is required and must be a unix time"));
     };
     if start > now.0 - HELD_BACK {
@@ -106,6 +106,12 @@ fn start_time(req: &Req, now: Stamp) -> Result<Stamp, Reply> {
         return Err(Reply::bad("StartTimeTooRecent", &words));
     }
     Ok(Stamp(start))
+}
+
+/// The number that a text begins with: `946684800.0`, as tap-zendesk asks, is taken as Ruby takes it.
+fn leading_number(text: &str) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    text[..digits].parse().ok()
 }
 
 fn by_cursor(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Reply {

@@ -66,6 +66,9 @@ impl Gate {
                 return Some(reply);
             }
         };
+        if let Some(token) = self.world.tokens.oauth.iter_mut().find(|token| Some(token.id) == caller.token_id) {
+            token.used_at = Some(caller.now);
+        }
         let headers = match self.pass(&caller, req, struck) {
             Ok(headers) => headers,
             Err(reply) => {
@@ -79,7 +82,7 @@ impl Gate {
         reply.headers.push(("x-zendesk-api-version".into(), "v2".into()));
         reply.headers.push(("x-request-id".into(), format!("{:016x}-SIM", self.traffic.total)));
         faults::spoil(&self.world, req, &mut reply);
-        Some(reply)
+        (!faults::lost(&self.world, req)).then_some(reply)
     }
 
     /// Takes the request from its budgets; one that a fault struck is refused all the same.
@@ -98,8 +101,8 @@ impl Gate {
     }
 
     fn serve(&mut self, caller: &super::Caller, req: &Req) -> Reply {
-        if req.path == "/oauth/tokens" {
-            return api::oauth::grant(&mut self.world, caller, req);
+        if let Some(reply) = api::oauth::front(&mut self.world, caller, req) {
+            return reply;
         }
         if !req.path.starts_with("/api/v2/") {
             return Reply::no_endpoint();

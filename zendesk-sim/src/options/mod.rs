@@ -22,6 +22,12 @@ pub struct Settings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:0]
     #[arg(long)]
     pub listen: Option<String>,
+    /// Address for HTTPS as well; needs --tls-dir [default: none]
+    #[arg(long, requires = "tls_dir")]
+    pub tls_listen: Option<String>,
+    /// Folder for ca.pem, the certificate that clients of the HTTPS address have to trust
+    #[arg(long)]
+    pub tls_dir: Option<PathBuf>,
     /// Subdomain of the account [default: acme]
     #[arg(long)]
     pub subdomain: Option<String>,
@@ -85,6 +91,8 @@ impl Settings {
     pub fn over(self, under: Self) -> Self {
         Self {
             listen: self.listen.or(under.listen),
+            tls_listen: self.tls_listen.or(under.tls_listen),
+            tls_dir: self.tls_dir.or(under.tls_dir),
             subdomain: self.subdomain.or(under.subdomain),
             users: self.users.or(under.users),
             organizations: self.organizations.or(under.organizations),
@@ -121,6 +129,8 @@ impl Settings {
 pub struct Options {
     /// Address to listen on.
     pub listen: String,
+    /// Address for HTTPS as well, and the folder for the certificate to trust.
+    pub tls: Option<(String, PathBuf)>,
     /// Subdomain of the account.
     pub subdomain: String,
     /// Customers to make up.
@@ -176,6 +186,7 @@ impl TryFrom<Settings> for Options {
         };
         Ok(Self {
             listen: given.listen.unwrap_or_else(|| "127.0.0.1:0".into()),
+            tls: given.tls_listen.zip(given.tls_dir),
             subdomain: given.subdomain.unwrap_or_else(|| "acme".into()),
             users,
             organizations: given.organizations.unwrap_or(users / 20),
