@@ -5,6 +5,7 @@ pub mod blocked;
 pub mod consent;
 pub mod directory;
 pub mod fields;
+pub mod filter;
 pub mod name;
 pub mod people;
 pub mod requester;
