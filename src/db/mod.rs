@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod agent;
+pub mod audience_filter;
 pub mod checkpoint;
 pub mod compare;
 pub mod consent;

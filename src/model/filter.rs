@@ -173,7 +173,7 @@ pub enum TicketField {
     CreatedAt,
     /// When it was last changed.
     UpdatedAt,
-    /// A custom field, by its whole key.
+    /// A custom field, by its id in Zendesk, which is how tickets keep them; written `zd.42`.
     Custom(String),
 }
 
@@ -194,7 +194,8 @@ impl TicketField {
     /// The field of that name; a name with a namespace is a custom field's.
     pub fn parse(name: &str) -> Option<TicketField> {
         let named = TicketField::NAMED.into_iter().find(|(known, _)| *known == name);
-        named.map(|(_, field)| field).or_else(|| name.contains('.').then(|| TicketField::Custom(name.to_owned())))
+        let custom = || name.strip_prefix("zd.").filter(|id| !id.is_empty());
+        named.map(|(_, field)| field).or_else(|| custom().map(|id| TicketField::Custom(id.to_owned())))
     }
 
     /// The names of those that are no custom fields.

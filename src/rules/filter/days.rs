@@ -108,6 +108,33 @@ fn yearly(today: NaiveDate) -> Meaning {
     Meaning::Yearly(day, stands_in.then_some(leap_day))
 }
 
+/// The same days as texts to compare stored texts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DayTexts {
+    /// From a day (included) until another (not included).
+    Range(Option<String>, Option<String>),
+    /// Days of the year, as `03-31`.
+    Yearly(Vec<String>),
+}
+
+impl DayTexts {
+    /// What days are meant, seen from `today`. Years that do not have four digits become the nearest that do.
+    pub fn of(days: &Days, today: NaiveDate) -> DayTexts {
+        let text = |day: NaiveDate| match day.year() {
+            ..0 => "0000-01-01".to_owned(),
+            10_000.. => "9999-99-99".to_owned(),
+            _ => day.format("%Y-%m-%d").to_string(),
+        };
+        let of_year = |(month, day): (u32, u32)| format!("{month:02}-{day:02}");
+        match meaning(days, today) {
+            Meaning::Range(range) => DayTexts::Range(range.from.map(text), range.until.map(text)),
+            Meaning::Yearly(one, other) => {
+                DayTexts::Yearly([Some(one), other].into_iter().flatten().map(of_year).collect())
+            }
+        }
+    }
+}
+
 /// The day that it is somewhere.
 pub fn today(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
     now.with_timezone(&zone).date_naive()

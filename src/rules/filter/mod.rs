@@ -1,6 +1,7 @@
 //! Filters over people: reading them, what they need, and deciding them for one person.
 
 pub mod days;
+pub mod evaluate;
 mod ortto;
 mod read;
 mod readable;
