@@ -37,7 +37,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "webhooks" => webhooks::route(world, caller, req, &parts),
         "oauth" => oauth::route(world, caller, req, &parts),
         "search" => search::route(world, req, &parts),
-        "job_statuses" => bulk::status(world, caller, req, &parts),
+        "job_statuses" => bulk::status::route(world, caller, req, &parts),
         _ => furniture::route(world, req, &parts),
     };
     found.unwrap_or_else(Reply::no_endpoint)

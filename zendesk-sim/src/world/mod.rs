@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod event_rows;
 pub mod hooks;
 pub mod index;
+pub mod jobs;
 pub mod organization;
 pub mod rating;
 pub mod ticket;
@@ -15,6 +16,7 @@ use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
 use index::Index;
+use jobs::Jobs;
 use organization::Organization;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -46,21 +48,6 @@ pub struct Act {
     pub ticket_id: Option<i64>,
 }
 
-/// A bulk job's outcome, kept for whoever asks.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// `V3-…`.
-    pub id: String,
-    /// When it was asked for, in simulated milliseconds.
-    pub queued_ms: i64,
-    /// How often it was asked about: time passes for a job even when the clock is driven.
-    pub polls: i64,
-    /// How many records.
-    pub total: usize,
-    /// What each became.
-    pub results: Value,
-}
-
 /// Everything there is.
 pub struct World {
     /// The subdomain.
@@ -88,7 +75,7 @@ pub struct World {
     /// Credentials.
     pub tokens: Tokens,
     /// Bulk jobs.
-    pub jobs: VecDeque<Job>,
+    pub jobs: Jobs,
     /// What went wrong on purpose.
     pub faults: Faults,
     /// What was done.
@@ -124,7 +111,7 @@ impl World {
             index: Index::default(),
             hooks: Hooks::new(options),
             tokens: Tokens::default(),
-            jobs: VecDeque::new(),
+            jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
             idempotency: BTreeMap::new(),
