@@ -160,6 +160,7 @@ impl World {
     pub fn frame(&self) -> TicketFrame<'_> {
         TicketFrame {
             host: &self.host,
+            users: &self.users,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,
