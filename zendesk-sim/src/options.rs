@@ -54,6 +54,9 @@ pub struct Settings {
     /// Whether the delivery circuit breaker works: on or off [default: on]
     #[arg(long)]
     pub breaker: Option<String>,
+    /// Limits of a trial account on webhooks: on or off [default: off]
+    #[arg(long)]
+    pub trial: Option<String>,
     /// File in which life is written down, and from which an account is brought back [default: none]
     #[arg(long)]
     pub journal: Option<PathBuf>,
@@ -82,6 +85,7 @@ impl Settings {
             life: self.life.or(under.life),
             satisfaction: self.satisfaction.or(under.satisfaction),
             breaker: self.breaker.or(under.breaker),
+            trial: self.trial.or(under.trial),
             journal: self.journal.or(under.journal),
             faults: self.faults.or(under.faults),
         }
@@ -127,6 +131,8 @@ pub struct Options {
     pub surveys: bool,
     /// Whether the delivery circuit breaker works.
     pub breaker: bool,
+    /// Whether the limits of a trial account on webhooks hold: ten of them, 60 deliveries a minute.
+    pub trial: bool,
     /// File in which life is written down, and from which an account is brought back.
     pub journal: Option<PathBuf>,
     /// Faults to begin with.
@@ -164,6 +170,7 @@ impl TryFrom<Settings> for Options {
             life: given.life.unwrap_or(0.0).max(0.0),
             surveys: !switch(given.satisfaction.as_deref(), "classic", "survey", "satisfaction")?,
             breaker: switch(given.breaker.as_deref(), "on", "off", "breaker")?,
+            trial: given.trial.is_some() && switch(given.trial.as_deref(), "on", "off", "trial")?,
             journal: given.journal,
             faults: given.faults.unwrap_or_default(),
         })
@@ -226,6 +233,16 @@ impl std::str::FromStr for Plan {
     }
 }
 
+/// How webhook events are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventIds {
+    /// At random.
+    Uuid,
+    /// By time.
+    Ulid,
+}
+
 /// What goes wrong on purpose; an empty object is a healthy account.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -258,6 +275,16 @@ pub struct Faults {
     pub reorder_webhooks: f64,
     /// Simulated seconds every webhook event waits before it is sent.
     pub delay_webhooks: f64,
+    /// Share of deliveries held back as `throttled`.
+    pub throttle_webhooks: f64,
+    /// Simulated seconds after which what a breaker or a limit held back is tried again, as the same invocation; 0: never.
+    pub retry_held_webhooks: f64,
+    /// Real seconds a receiver has for a whole delivery; unset: 12.
+    pub webhook_deadline: Option<f64>,
+    /// How webhook events are numbered: uuid or ulid; unset: mostly the former.
+    pub webhook_event_ids: Option<EventIds>,
+    /// Digits below a second in the time of webhook events, 0 to 9; unset: 0, 3 or 9.
+    pub webhook_time_digits: Option<usize>,
     /// Any `cursor=` is answered 400.
     pub refuse_cursor: bool,
     /// Cursor exports give back the cursor they were asked with, and no end.

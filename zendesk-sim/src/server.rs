@@ -192,7 +192,8 @@ fn respond(reply: Reply) -> Response {
     response.headers_mut().insert("content-type", HeaderValue::from_static(reply.kind));
     for (name, value) in reply.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
+            // A list may have two links.
+            response.headers_mut().append(name, value);
         }
     }
     response
