@@ -151,9 +151,14 @@ async fn what_was_held_back_may_come_later_as_the_same_invocation() {
     assert_eq!(states(&log(&world, &id, "").await)[0], "circuit broken");
 }
 
+fn trial() -> Settings {
+    let rates = serde_json::from_value(json!({"trial": true})).expect("rates");
+    Settings { rates: Some(rates), ..Settings::default() }
+}
+
 #[tokio::test]
 async fn a_trial_account_is_throttled_after_sixty_a_minute() {
-    let world = World::start(Settings { trial: Some("on".into()), ..Settings::default() }).await;
+    let world = World::start(trial()).await;
     let receiver = Receiver::start(&[]).await;
     let id = subscribe(&world, &receiver.url, &["user.created"]).await;
     happen(&world, 63).await;

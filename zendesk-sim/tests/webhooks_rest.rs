@@ -183,9 +183,14 @@ async fn tests_go_out_before_and_after_there_is_a_webhook() {
     assert_eq!(world.post("/api/v2/webhooks/test", json!({"request": {}})).await.status, 400);
 }
 
+fn trial() -> Settings {
+    let rates = serde_json::from_value(json!({"trial": true})).expect("rates");
+    Settings { rates: Some(rates), ..Settings::default() }
+}
+
 #[tokio::test]
 async fn a_trial_account_has_ten_webhooks() {
-    let world = World::start(Settings { trial: Some("on".into()), ..Settings::default() }).await;
+    let world = World::start(trial()).await;
     for n in 0..10 {
         made(&world, json!({"name": format!("w{n}")})).await;
     }

@@ -154,7 +154,7 @@ impl Hooks {
             in_flight: 0,
             counts: Counts::default(),
             breaker: options.breaker,
-            trial: options.trial,
+            trial: options.rates.trial,
             minute: (0, 0),
         }
     }
