@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::deliver;
 use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
-use crate::http::limits::Limits;
+use crate::http::limits::{Limits, Terms};
 use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
 use crate::journal;
@@ -118,6 +118,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     // A kept account may have lived faster than real time: its time goes on from there.
     clock.advance_ms(reached.0 * 1000 - clock.now_ms());
     let about = about(&world, &url);
+    let terms = Terms::new(&options, clock.factor());
     let shared = Arc::new(Shared {
         clock,
         client: reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?,
@@ -131,7 +132,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
             limits: Limits::default(),
             traffic: Traffic::default(),
             limited: options.limits,
-            plan: options.plan,
+            terms,
         }),
     });
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
@@ -212,7 +213,8 @@ fn respond(reply: Reply) -> Response {
     response.headers_mut().insert("content-type", HeaderValue::from_static(reply.kind));
     for (name, value) in reply.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
+            // A list may have two links.
+            response.headers_mut().append(name, value);
         }
     }
     response

@@ -2,6 +2,7 @@
 pub mod audit;
 pub mod catalog;
 pub mod event_rows;
+pub mod event_types;
 pub mod hooks;
 pub mod index;
 pub mod organization;
