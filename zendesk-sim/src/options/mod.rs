@@ -7,7 +7,7 @@ mod jobs;
 mod plan;
 mod rates;
 
-pub use faults::Faults;
+pub use faults::{EventIds, Faults};
 pub use jobs::Jobs;
 pub use plan::Plan;
 pub use rates::{Rates, Said, Spelling, Window};
