@@ -2,15 +2,18 @@
 use crate::admin;
 use crate::clock::Clock;
 use crate::deliver;
+use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
-use crate::http::limits::Limits;
+use crate::http::limits::{Limits, Terms};
+use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
 use crate::options::Options;
+use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -34,6 +37,8 @@ pub struct Shared {
     pub settled: Notify,
     /// Background acts per simulated minute.
     pub life: f64,
+    /// How many records each record stands for.
+    pub row_weight: usize,
     gate: Mutex<Gate>,
 }
 
@@ -104,24 +109,30 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind(&options.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let tls = match &options.tls {
+        Some((listen, folder)) => Some(TlsListener::bind(listen, folder).await?),
+        None => None,
+    };
     let clock = Clock::new(options.clock, options.start);
     let (world, journal, reached) = journal::make_world(&options, clock.now())?;
     // A kept account may have lived faster than real time: its time goes on from there.
     clock.advance_ms(reached.0 * 1000 - clock.now_ms());
     let about = about(&world, &url);
+    let terms = Terms::new(&options, clock.factor());
     let shared = Arc::new(Shared {
         clock,
         client: reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?,
         wake: Notify::new(),
         settled: Notify::new(),
         life: options.life,
+        row_weight: options.row_weight,
         gate: Mutex::new(Gate {
             world,
             journal,
             limits: Limits::default(),
             traffic: Traffic::default(),
             limited: options.limits,
-            plan: options.plan,
+            terms,
         }),
     });
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
@@ -129,9 +140,13 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     if options.life > 0.0 && !shared.clock.is_driven() {
         tokio::spawn(life::background(shared, options.life));
     }
+    if let Some(tls) = tls {
+        let router = router.clone();
+        tokio::spawn(async move { axum::serve(tls, router).await });
+    }
     tokio::spawn(async move {
         // Serving ends only with the runtime itself.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router.into_make_service_with_connect_info::<Tap>()).await;
     });
     Ok((url, about))
 }
@@ -140,7 +155,8 @@ fn about(world: &World, url: &str) -> Value {
     let email = world.users.get(&world.admin_id()).and_then(|user| user.email.clone());
     json!({"listening": url, "admin": format!("{url}/_sim"), "subdomain": world.subdomain, "admin_email": email,
         "api_token": world.tokens.api.first(), "oauth_token": world.tokens.oauth.first().map(|t| &t.secret),
-        "client_id": world.tokens.client_id, "client_secret": world.tokens.client_secret,
+        "client_id": world.tokens.clients.first().map(|client| &client.identifier),
+        "client_secret": world.tokens.clients.first().map(|client| &client.secret),
         "account_id": world.account_id})
 }
 
@@ -149,7 +165,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
         return respond(Reply::bad("PayloadTooLarge", "The request is too large"));
     };
-    let req = take_apart(&head, &bytes);
+    let req = take_apart(&head, &bytes, shared.row_weight);
     if req.path.starts_with("/_sim") {
         return respond(admin::answer(&shared, &req).await);
     }
@@ -164,26 +180,31 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if req.method != "GET" {
         shared.wake.notify_one();
     }
-    match answer {
-        Some(reply) => respond(reply),
-        None => std::future::pending().await,
+    let Some(reply) = answer else {
+        return std::future::pending().await;
+    };
+    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, &req, reply);
+    match sent {
+        Sent::Whole(reply) => respond(reply),
+        Sent::Raw(raw) => raw.write(head.extensions.get::<ConnectInfo<Tap>>().map(|tap| &tap.0)).await,
     }
 }
 
-fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
-    let path = head.uri.path();
+fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
+    // Some clients put their query behind `.json&`, and Zendesk takes it.
+    let (path, more) = head.uri.path().split_once(".json&").unwrap_or((head.uri.path(), ""));
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
     let parts = api.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let query = head.uri.query().unwrap_or_default();
-    let mut query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let pairs = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
+    let mut query = [pairs(head.uri.query().unwrap_or_default()), pairs(more)].concat();
     let mut body: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let kind = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if body.is_null() && kind.starts_with("application/x-www-form-urlencoded") {
         body = url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect();
     }
     query.retain(|(name, _)| !name.is_empty());
-    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body }
+    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body, weight }
 }
 
 fn respond(reply: Reply) -> Response {
@@ -192,7 +213,8 @@ fn respond(reply: Reply) -> Response {
     response.headers_mut().insert("content-type", HeaderValue::from_static(reply.kind));
     for (name, value) in reply.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
+            // A list may have two links.
+            response.headers_mut().append(name, value);
         }
     }
     response

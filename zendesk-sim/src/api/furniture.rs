@@ -4,7 +4,7 @@ use crate::http::page::List;
 use crate::http::{Caller, Reply, Req};
 use crate::world::World;
 use crate::world::ticket::Gone;
-use crate::world::user::{LOCALES, Role, locale_id};
+use crate::world::user::{ADMIN_ROLE, LOCALES, Role, locale_id};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
             return small(world, req, "ticket_forms", "ticket_form", ids, rest, |id| world.form_json(id));
         }
         ["custom_roles", rest @ ..] => {
-            let ids = vec![world.role_id(0), world.role_id(1)];
+            let ids = vec![catalog.form_id + 101, ADMIN_ROLE];
             return small(world, req, "custom_roles", "custom_role", ids, rest, |id| world.role_json(id));
         }
         ["business_hours", "schedules", rest @ ..] => {
@@ -125,15 +125,11 @@ impl World {
             "created_at": self.catalog.made_at, "updated_at": self.catalog.made_at})
     }
 
-    fn role_id(&self, place: i64) -> i64 {
-        self.catalog.form_id + 101 + 12 * place
-    }
-
     /// A role of agents as REST writes it.
     pub fn role_json(&self, id: i64) -> Value {
         let (name, kind, role) = match id {
-            id if id == self.role_id(0) => ("Advisor", 0, Role::Agent),
-            id if id == self.role_id(1) => ("Administrator", 4, Role::Admin),
+            id if id == self.catalog.form_id + 101 => ("Advisor", 0, Role::Agent),
+            ADMIN_ROLE => ("Administrator", 4, Role::Admin),
             _ => return Value::Null,
         };
         let members = self.users.values().filter(|user| user.active && user.role == role).count();

@@ -17,6 +17,7 @@ pub mod tickets;
 pub mod user_parts;
 pub mod users;
 pub mod views;
+pub mod webhook_lists;
 pub mod webhooks;
 
 use crate::acts::By;
@@ -55,6 +56,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "groups" => groups::route(world, caller, req, &parts[1..]),
         "organization_memberships" => memberships::route(world, caller, req, None, &parts[1..]),
         "group_memberships" => groups::route_memberships(world, caller, req, None, &parts[1..]),
+        "ticket_metrics" => ticket_parts::metrics(world, req, &parts[1..]),
         "views" => views::route(world, caller, req, &parts[1..]),
         _ => furniture::route(world, caller, req, &parts),
     };

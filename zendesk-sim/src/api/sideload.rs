@@ -177,17 +177,11 @@ mod tests {
 
     #[test]
     fn includes_are_plain_or_within_a_kind() {
-        let cases: [(&str, &[(Option<&str>, &str)]); 4] = [
-            ("users", &[(None, "users")]),
-            ("users, groups", &[(None, "users"), (None, "groups")]),
-            ("tickets(users)", &[(Some("tickets"), "users")]),
-            (
-                "tickets(users,groups),brands",
-                &[(Some("tickets"), "users"), (Some("tickets"), "groups"), (None, "brands")],
-            ),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(asked(text), expected, "{text}");
-        }
+        let check = |text: &str, expected: &[(Option<&str>, &str)]| assert_eq!(asked(text), expected, "{text}");
+        check("users", &[(None, "users")]);
+        check("users, groups", &[(None, "users"), (None, "groups")]);
+        check("tickets(users)", &[(Some("tickets"), "users")]);
+        let (users, groups) = ((Some("tickets"), "users"), (Some("tickets"), "groups"));
+        check("tickets(users,groups),brands", &[users, groups, (None, "brands")]);
     }
 }

@@ -164,20 +164,16 @@ fn by_cursor(rows: &impl Rows, host: &str, req: &Req, most: usize) -> Result<Pag
     };
     let cursor = |name: &str| req.q(name).filter(|text| !text.is_empty()).map(decode).transpose();
     let (after, before) = (cursor("page[after]")?, cursor("page[before]")?);
-    let (ids, more) = match before {
-        Some(id) => {
-            let mut ids = rows.before(id, size + 1);
-            let more = ids.len() > size;
-            ids.drain(..ids.len().saturating_sub(size));
-            (ids, more)
-        }
-        None => {
-            let mut ids = rows.after(after, size + 1);
-            let more = ids.len() > size;
-            ids.truncate(size);
-            (ids, more)
-        }
+    let held = req.page_rows(size);
+    let mut ids = match before {
+        Some(id) => rows.before(id, held + 1),
+        None => rows.after(after, held + 1),
     };
+    let more = ids.len() > held;
+    match before {
+        Some(_) => drop(ids.drain(..ids.len().saturating_sub(held))),
+        None => ids.truncate(held),
+    }
     let (first, last) = (ids.first().map(|id| encode(*id)), ids.last().map(|id| encode(*id)));
     let size = size.to_string();
     let link = |name: &str, cursor: &Option<String>| {
@@ -208,9 +204,10 @@ fn by_number(rows: &impl Rows, host: &str, req: &Req) -> Result<Page, Reply> {
             detail,
         ));
     }
-    let (ids, count) = (rows.skip((page - 1) * size, size), rows.count());
+    let held = req.page_rows(size);
+    let (ids, count) = (rows.skip((page - 1) * held, held), rows.count());
     let link = |page: usize| req.link(host, &[("page", &page.to_string())]);
-    let next = (page * size < count).then(|| link(page + 1));
+    let next = (page * held < count).then(|| link(page + 1));
     let previous = (page > 1).then(|| link(page - 1));
     Ok((ids, object(json!({"count": count, "next_page": next, "previous_page": previous}))))
 }
