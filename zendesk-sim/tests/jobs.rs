@@ -123,37 +123,36 @@ async fn a_hundred_rows_a_call() {
     }
 }
 
+const MADE: &[&str] = &["id", "status"];
+const DONE: &[&str] = &["action", "id", "status", "success"];
+const FAILED: &[&str] = &["action", "details", "error", "id", "success"];
+const NOT_MADE: &[&str] = &["action", "details", "error", "index", "success"];
+
+/// Sends a bulk call, lets its job end, and compares the keys of the rows it told.
+async fn check(world: &World, method: Method, path: &str, body: Value, expected: &[&[&str]]) -> Vec<Value> {
+    let job = send(world, method, path, body).await.body;
+    world.advance(10, 0).await;
+    let ended = look(world, &job).await;
+    assert_eq!(ended["status"], "completed", "{path}");
+    let rows = ended["results"].as_array().expect("rows").clone();
+    let keys = |row: &Value| row.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    assert_eq!(rows.iter().map(keys).collect::<Vec<_>>(), expected, "{path}: {rows:?}");
+    rows
+}
+
 #[tokio::test]
-async fn rows_as_they_were_recorded() {
+async fn rows_of_users_as_they_were_recorded() {
     let world = world(json!({})).await;
-    let check = async |method: Method, path: &str, body: Value, expected: &[&[&str]]| {
-        let job = send(&world, method, path, body).await.body;
-        world.advance(10, 0).await;
-        let ended = look(&world, &job).await;
-        assert_eq!(ended["status"], "completed", "{path}");
-        let rows = ended["results"].as_array().expect("rows").clone();
-        let keys = |row: &Value| row.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        assert_eq!(rows.iter().map(keys).collect::<Vec<_>>(), expected, "{path}: {rows:?}");
-        rows
-    };
-    let made: &[&str] = &["id", "status"];
-    let done: &[&str] = &["action", "id", "status", "success"];
-    let failed: &[&str] = &["action", "details", "error", "id", "success"];
     let (post, put, delete) = (Method::POST, Method::PUT, Method::DELETE);
-    check(post.clone(), "/api/v2/users/create_many", users(2), &[made, made]).await;
+    check(&world, post.clone(), "/api/v2/users/create_many", users(2), &[MADE, MADE]).await;
 
     let unnamed = json!({"users": [{"name": "New", "external_id": "x1"}, {"name": "New", "external_id": "n1"}]});
-    let rows = check(
-        post.clone(),
-        "/api/v2/users/create_many",
-        unnamed,
-        &[&["action", "details", "error", "index", "success"], made],
-    )
-    .await;
+    let rows = check(&world, post.clone(), "/api/v2/users/create_many", unnamed, &[NOT_MADE, MADE]).await;
     assert_eq!((&rows[0]["index"], &rows[0]["action"]), (&json!(0), &json!("create")));
 
     let upserts = json!({"users": [{"name": "A", "external_id": "X0"}, {"name": "B", "email": "b@x.example"}]});
     let rows = check(
+        &world,
         post.clone(),
         "/api/v2/users/create_or_update_many",
         upserts,
@@ -165,34 +164,69 @@ async fn rows_as_they_were_recorded() {
 
     let each =
         json!({"users": [{"id": second, "notes": "n"}, {"external_id": "x1", "notes": "m"}, {"id": 5, "notes": "n"}]});
-    let rows = check(put.clone(), "/api/v2/users/update_many", each, &[done, done, failed]).await;
+    let rows = check(&world, put.clone(), "/api/v2/users/update_many", each, &[DONE, DONE, FAILED]).await;
     assert_eq!((&rows[2]["id"], &rows[2]["error"]), (&json!(5), &json!("RecordNotFound")));
     let path = format!("/api/v2/users/update_many?ids={first},{second}");
-    check(put.clone(), &path, json!({"user": {"details": "same"}}), &[done, done]).await;
+    check(&world, put.clone(), &path, json!({"user": {"details": "same"}}), &[DONE, DONE]).await;
     let path = "/api/v2/users/update_many?external_ids=x0,x1";
-    check(put.clone(), path, json!({"user": {"details": "other"}}), &[done, done]).await;
+    check(&world, put.clone(), path, json!({"user": {"details": "other"}}), &[DONE, DONE]).await;
     let user = world.get(&format!("/api/v2/users/{first}")).await.body["user"].clone();
     assert_eq!((&user["details"], &user["external_id"]), (&json!("other"), &json!("X0")));
-    check(delete.clone(), &format!("/api/v2/users/destroy_many?ids={first}"), json!({}), &[done]).await;
-    check(delete.clone(), "/api/v2/users/destroy_many?external_ids=x1", json!({}), &[done]).await;
+    check(&world, delete.clone(), &format!("/api/v2/users/destroy_many?ids={first}"), json!({}), &[DONE]).await;
+    check(&world, delete.clone(), "/api/v2/users/destroy_many?external_ids=x1", json!({}), &[DONE]).await;
+}
 
+#[tokio::test]
+async fn rows_of_the_others_as_they_were_recorded() {
+    let world = world(json!({})).await;
+    let (post, put, delete) = (Method::POST, Method::PUT, Method::DELETE);
     let named = json!({"organizations": [{"name": "One", "external_id": "o1"}, {"name": "Two"}]});
-    let rows = check(post.clone(), "/api/v2/organizations/create_many", named, &[made, made]).await;
+    let rows = check(&world, post.clone(), "/api/v2/organizations/create_many", named, &[MADE, MADE]).await;
     let path = "/api/v2/organizations/update_many?external_ids=o1";
-    check(put.clone(), path, json!({"organization": {"notes": "n"}}), &[done]).await;
+    check(&world, put.clone(), path, json!({"organization": {"notes": "n"}}), &[DONE]).await;
+    let user = &world.truth("users").await[0]["id"];
+    let joins = json!({"organization_memberships": [
+        {"user_id": user, "organization_id": rows[1]["id"]}, {"user_id": user, "organization_id": 1}]});
+    let joined =
+        check(&world, post.clone(), "/api/v2/organization_memberships/create_many", joins, &[MADE, NOT_MADE]).await;
+    let path = format!("/api/v2/organization_memberships/destroy_many?ids={}", joined[0]["id"]);
+    check(&world, delete.clone(), &path, json!({}), &[DONE]).await;
+    check(&world, delete.clone(), &path, json!({}), &[FAILED]).await;
     let path = format!("/api/v2/organizations/destroy_many?ids={},{}", rows[0]["id"], rows[1]["id"]);
-    check(delete.clone(), &path, json!({}), &[done, done]).await;
+    check(&world, delete.clone(), &path, json!({}), &[DONE, DONE]).await;
 
     let ticket = |n: usize| json!({"subject": n.to_string(), "comment": {"body": "b"}});
     let tickets = json!({"tickets": (0..4).map(ticket).collect::<Vec<_>>()});
-    let made: &[&str] = &["account_id", "id", "index"];
-    let rows = check(post, "/api/v2/tickets/create_many", tickets, &[made, made, made, made]).await;
+    let placed: &[&str] = &["account_id", "id", "index"];
+    let rows = check(&world, post, "/api/v2/tickets/create_many", tickets, &[placed, placed, placed, placed]).await;
     let order: Vec<_> = rows.iter().map(|row| row["index"].as_i64().expect("an index")).collect();
     assert_eq!(order, [0, 3, 2, 1], "not in the order of the request");
     let id = &rows[0]["id"];
     let path = format!("/api/v2/tickets/update_many?ids={id}");
-    check(put, &path, json!({"ticket": {"additional_tags": ["a"]}}), &[done]).await;
-    check(delete, &format!("/api/v2/tickets/destroy_many?ids={id}"), json!({}), &[done]).await;
+    check(&world, put, &path, json!({"ticket": {"additional_tags": ["a"]}}), &[DONE]).await;
+    check(&world, delete, &format!("/api/v2/tickets/destroy_many?ids={id}"), json!({}), &[DONE]).await;
+}
+
+#[tokio::test]
+async fn erasing_tickets_has_one_outcome_for_all() {
+    let world = world(json!({})).await;
+    let ids: Vec<_> = world.truth("tickets").await.iter().take(2).map(|ticket| ticket["id"].to_string()).collect();
+    let ids = ids.join(",");
+    let path = format!("/api/v2/deleted_tickets/destroy_many?ids={ids}");
+    assert_eq!(send(&world, Method::DELETE, &path, json!({})).await.status, 404, "they are not deleted yet");
+    send(&world, Method::DELETE, &format!("/api/v2/tickets/destroy_many?ids={ids}"), json!({})).await;
+    world.advance(10, 0).await;
+    let job = send(&world, Method::DELETE, &path, json!({})).await.body;
+    let subjects = async || {
+        let rows = world.export("tickets", 1000).await.0;
+        rows.iter().filter(|row| row["subject"] == "SCRUBBED").count()
+    };
+    let before = subjects().await;
+    world.advance(10, 0).await;
+    world.advance(61, 0).await;
+    let ended = look(&world, &job).await;
+    assert_eq!((&ended["total"], &ended["results"]), (&Value::Null, &json!({"success": true})));
+    assert_eq!(subjects().await, before + 2);
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub enum Deed {
     Update(Kind),
     /// Deletes a record.
     Delete(Kind),
+    /// Leaves nothing of a deleted ticket but its shell.
+    Erase,
     /// Nothing: it was done when it was asked for.
     Done,
 }
@@ -30,6 +32,8 @@ pub enum Kind {
     Ticket,
     /// Who belongs to which organization.
     Membership,
+    /// Which agent works in which group.
+    GroupMembership,
 }
 
 impl Kind {
@@ -40,6 +44,7 @@ impl Kind {
             Self::Organization => "Organization",
             Self::Ticket => "Ticket",
             Self::Membership => "Organization Membership",
+            Self::GroupMembership => "Group Membership",
         }
     }
 }
@@ -50,7 +55,7 @@ impl Deed {
         match self {
             Self::Create(_) => "create",
             Self::Upsert(_) | Self::Update(_) => "update",
-            Self::Delete(_) => "delete",
+            Self::Delete(_) | Self::Erase => "delete",
             Self::Done => "",
         }
     }
@@ -61,6 +66,7 @@ impl Deed {
             Self::Create(kind) | Self::Upsert(kind) => format!("Creating {} #{row}", kind.word()),
             Self::Update(kind) => format!("Updating {} #{row}", kind.word().to_lowercase()),
             Self::Delete(kind) => format!("Deleting {} #{row}", kind.word().to_lowercase()),
+            Self::Erase => format!("Deleting ticket #{row}"),
             Self::Done => "Working".into(),
         }
     }
@@ -71,6 +77,7 @@ impl Deed {
             Self::Create(kind) | Self::Upsert(kind) => format!("Bulk Create {}", kind.word()),
             Self::Update(kind) | Self::Delete(kind @ Kind::User) => format!("Bulk Update {}", kind.word()),
             Self::Delete(kind) => format!("Bulk Delete {}", kind.word()),
+            Self::Erase => "Permanently Delete Ticket".into(),
             Self::Done => "Bulk Update Ticket".into(),
         }
     }

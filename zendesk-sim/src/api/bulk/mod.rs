@@ -5,18 +5,16 @@ pub mod work;
 use crate::http::{Caller, Reply, Req, ids, words};
 use crate::world::World;
 use crate::world::jobs::{Deed, Fate, Job, Kind};
+use crate::world::ticket::Gone;
 use rand::RngExt;
 use serde_json::{Value, json};
 
 /// How many rows a call may have.
 const ROWS: usize = 100;
 
-/// Keeps a job for what was done at once, and answers as if it were queued.
-pub fn finish(world: &mut World, caller: &Caller, total: usize, results: Value) -> Reply {
-    match results {
-        Value::Array(rows) => queue(world, caller, Deed::Done, rows, None),
-        whole => queue(world, caller, Deed::Done, vec![Value::Null; total], Some(whole)),
-    }
+/// Keeps a job for what was done at once, a row of results for each record, and answers as if it were queued.
+pub fn finish(world: &mut World, caller: &Caller, results: Vec<Value>) -> Reply {
+    queue(world, caller, Deed::Done, results, None)
 }
 
 /// Queues a job, unless too many are on their way.
@@ -76,9 +74,11 @@ fn class(deed: Deed) -> &'static str {
         Deed::Update(Kind::Organization) => "OrganizationBulkUpdateJob",
         Deed::Delete(Kind::Organization) => "OrganizationBulkDeleteJob",
         Deed::Create(Kind::Ticket) => "TicketBulkImportJob",
+        Deed::Erase => "TicketBulkScrubJob",
         Deed::Update(Kind::Ticket) | Deed::Delete(Kind::Ticket) | Deed::Done => "TicketBulkUpdateJob",
-        Deed::Create(Kind::Membership) | Deed::Update(Kind::Membership) => "OrganizationMembershipBulkCreateJob",
-        Deed::Delete(Kind::Membership) => "OrganizationMembershipBulkDeleteJob",
+        Deed::Create(Kind::Membership | Kind::GroupMembership) => "MembershipBulkCreateJob",
+        Deed::Update(Kind::Membership | Kind::GroupMembership) => "MembershipBulkUpdateJob",
+        Deed::Delete(Kind::Membership | Kind::GroupMembership) => "MembershipBulkDeleteJob",
     }
 }
 
@@ -100,6 +100,29 @@ pub fn tickets(world: &mut World, caller: &Caller, req: &Req, verb: &str) -> Opt
     call(world, caller, req, verb, Kind::Ticket, ("tickets", "ticket"))
 }
 
+/// Answers the bulk calls of both kinds of memberships.
+pub fn memberships(world: &mut World, caller: &Caller, req: &Req, of: &str, verb: &str) -> Option<Reply> {
+    match of {
+        "group_memberships" => {
+            call(world, caller, req, verb, Kind::GroupMembership, ("group_memberships", "group_membership"))
+        }
+        _ => {
+            let names = ("organization_memberships", "organization_membership");
+            call(world, caller, req, verb, Kind::Membership, names)
+        }
+    }
+}
+
+/// Leaves nothing of deleted tickets but their shells; of none that is not there.
+pub fn erase(world: &mut World, caller: &Caller, ids: &[i64]) -> Reply {
+    let gone = |id: &i64| world.tickets.get(id).is_some_and(|ticket| ticket.gone == Gone::Deleted);
+    if ids.is_empty() || !ids.iter().all(gone) {
+        return Reply::not_found();
+    }
+    let rows = ids.iter().map(|id| json!({ "id": id })).collect();
+    queue(world, caller, Deed::Erase, rows, Some(json!({"success": true})))
+}
+
 fn call(
     world: &mut World,
     caller: &Caller,
@@ -111,7 +134,9 @@ fn call(
     let (deed, past) = match (req.method.as_str(), verb) {
         ("POST", "create_many") => (Deed::Create(kind), "created"),
         ("POST", "create_or_update_many") if kind == Kind::User => (Deed::Upsert(kind), "updated"),
-        ("PUT", "update_many") if kind != Kind::Membership => (Deed::Update(kind), "updated"),
+        ("PUT", "update_many") if !matches!(kind, Kind::Membership | Kind::GroupMembership) => {
+            (Deed::Update(kind), "updated")
+        }
         ("DELETE", "destroy_many") => (Deed::Delete(kind), "deleted"),
         _ => return None,
     };
@@ -155,6 +180,6 @@ fn find_external(world: &World, kind: Kind, external: &str) -> Option<i64> {
         Kind::User => world.index.user_external.get(&lower).copied(),
         Kind::Organization => world.index.organization_external.get(&lower).copied(),
         Kind::Ticket => world.tickets.values().find(|t| t.external_id.as_deref() == Some(external)).map(|t| t.id),
-        Kind::Membership => None,
+        Kind::Membership | Kind::GroupMembership => None,
     }
 }

@@ -88,6 +88,11 @@ fn carry_out(world: &mut World, caller: &Caller, deed: Deed, index: usize, row: 
         Deed::Upsert(_) => upsert(world, caller, row),
         Deed::Update(kind) => update(world, caller, kind, row),
         Deed::Delete(kind) => delete(world, caller, kind, row),
+        Deed::Erase => {
+            let id = meant(world, Kind::Ticket, row)?;
+            world.permanently_delete_ticket(caller.by(), caller.now, id)?;
+            Ok(json!({"id": id, "action": "delete", "status": "Deleted", "success": true}))
+        }
         // Done when it was asked for: the row is what became of it.
         Deed::Done => Ok(row.clone()),
     }
@@ -95,6 +100,8 @@ fn carry_out(world: &mut World, caller: &Caller, deed: Deed, index: usize, row: 
 
 fn create(world: &mut World, caller: &Caller, kind: Kind, index: usize, row: &Value) -> Done {
     let (by, now) = (caller.by(), caller.now);
+    let number = |name: &str| row[name].as_i64().unwrap_or_default();
+    let default = row["default"] == true;
     let id = match kind {
         Kind::User => world.create_user(by, now, acts::read(row)?)?,
         Kind::Organization => world.create_organization(by, now, acts::read(row)?)?,
@@ -102,7 +109,8 @@ fn create(world: &mut World, caller: &Caller, kind: Kind, index: usize, row: &Va
             let id = world.create_ticket(by, now, acts::read(row)?)?;
             return Ok(json!({"index": index, "id": id, "account_id": world.account_id}));
         }
-        Kind::Membership => return Err(Refusal::NotFound),
+        Kind::Membership => world.create_membership(now, number("user_id"), number("organization_id"), default)?,
+        Kind::GroupMembership => world.create_group_membership(now, number("user_id"), number("group_id"), default)?,
     };
     Ok(json!({"id": id, "status": "Created"}))
 }
@@ -137,7 +145,8 @@ fn update(world: &mut World, caller: &Caller, kind: Kind, row: &Value) -> Done {
             }
             tickets::update(world, caller, id, &row)?;
         }
-        Kind::Membership => return Err(Refusal::NotFound),
+        // No endpoint changes memberships.
+        Kind::Membership | Kind::GroupMembership => return Err(Refusal::NotFound),
     }
     Ok(json!({"id": id, "action": "update", "status": "Updated", "success": true}))
 }
@@ -149,7 +158,11 @@ fn delete(world: &mut World, caller: &Caller, kind: Kind, row: &Value) -> Done {
         Kind::User => world.delete_user(by, now, id)?,
         Kind::Organization => world.delete_organization(by, now, id)?,
         Kind::Ticket => world.delete_ticket(by, now, id)?,
-        Kind::Membership => return Err(Refusal::NotFound),
+        Kind::Membership => {
+            let owner = world.member_of(id).ok_or(Refusal::NotFound)?;
+            world.delete_membership(now, owner, id)?;
+        }
+        Kind::GroupMembership => world.delete_group_membership(now, id)?,
     }
     Ok(json!({"id": id, "action": "delete", "status": "Deleted", "success": true}))
 }
@@ -160,14 +173,15 @@ fn meant(world: &World, kind: Kind, row: &Value) -> Result<i64, Refusal> {
     let by_external = || match kind {
         Kind::User => world.index.user_external.get(&external).copied(),
         Kind::Organization => world.index.organization_external.get(&external).copied(),
-        Kind::Ticket | Kind::Membership => None,
+        Kind::Ticket | Kind::Membership | Kind::GroupMembership => None,
     };
     let id = row["id"].as_i64().or_else(by_external).ok_or(Refusal::NotFound)?;
     let there = match kind {
         Kind::User => world.users.contains_key(&id),
         Kind::Organization => world.organizations.contains_key(&id),
         Kind::Ticket => world.tickets.contains_key(&id),
-        Kind::Membership => true,
+        Kind::Membership => world.member_of(id).is_some(),
+        Kind::GroupMembership => world.group_memberships.contains_key(&id),
     };
     if there { Ok(id) } else { Err(Refusal::NotFound) }
 }
