@@ -31,7 +31,7 @@ pub fn recordings() -> Option<&'static Recordings> {
     static READ: LazyLock<Option<Recordings>> = LazyLock::new(|| corpus::corpus().map(read));
     let found = READ.as_ref();
     if found.is_none() {
-        println!("skipped the recorded part: no recordings at ../shared/corpus");
+        println!("skipped the recorded part: there are no recordings");
     }
     found
 }
