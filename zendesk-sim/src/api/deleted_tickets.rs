@@ -1,0 +1,72 @@
+//! `/deleted_tickets`: restored within thirty days, or deleted for ever.
+use super::bulk;
+use crate::acts::Refusal;
+use crate::http::page::List;
+use crate::http::{Caller, Reply, Req, ids};
+use crate::world::World;
+use crate::world::ticket::{Gone, Ticket};
+use serde_json::{Value, json};
+
+/// How long a deleted ticket is kept, in seconds.
+const KEPT: i64 = 30 * 86_400;
+
+/// Answers `/deleted_tickets...`.
+pub fn route(world: &mut World, caller: &Caller, req: &Req, rest: &[&str]) -> Option<Reply> {
+    let (by, now) = (caller.by(), caller.now);
+    let reply = match (req.method.as_str(), rest) {
+        ("GET", []) => list(world, caller, req),
+        ("PUT", ["restore_many"]) => each(world, req, |world, id| world.restore_ticket(by, now, id))
+            .map_or_else(|reply| reply, |_| Reply::ok(&json!({}))),
+        ("DELETE", ["destroy_many"]) => each(world, req, |world, id| world.permanently_delete_ticket(by, now, id))
+            .map_or_else(|reply| reply, |done| bulk::finish(world, caller, done, json!({"success": true}))),
+        ("PUT", [id, "restore"]) => {
+            let done = world.restore_ticket(by, now, id.parse().ok()?);
+            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+        }
+        ("DELETE", [id]) => {
+            let done = world.permanently_delete_ticket(by, now, id.parse().ok()?);
+            done.map_or_else(Reply::from, |()| bulk::finish(world, caller, 1, json!({"success": true})))
+        }
+        _ => return None,
+    };
+    Some(reply)
+}
+
+/// Does something to each ticket asked for; answers to how many.
+fn each(
+    world: &mut World,
+    req: &Req,
+    mut act: impl FnMut(&mut World, i64) -> Result<(), Refusal>,
+) -> Result<usize, Reply> {
+    let asked = ids(req.q("ids"))?;
+    let gone = |id: &i64| world.tickets.get(id).is_some_and(|ticket| ticket.gone == Gone::Deleted);
+    let there: Vec<_> = asked.into_iter().filter(gone).collect();
+    for id in &there {
+        act(world, *id)?;
+    }
+    Ok(there.len())
+}
+
+fn list(world: &World, caller: &Caller, req: &Req) -> Reply {
+    let kept = |ticket: &&Ticket| {
+        ticket.gone == Gone::Deleted && ticket.deleted.is_some_and(|(at, _)| at.plus(KEPT) > caller.now)
+    };
+    let mut gone: Vec<_> = world.tickets.values().filter(kept).collect();
+    match req.q("sort_by") {
+        Some("deleted_at") => gone.sort_by_key(|ticket| (ticket.deleted, ticket.id)),
+        Some("subject") => gone.sort_by_key(|ticket| (ticket.subject.as_str(), ticket.id)),
+        _ => {}
+    }
+    if req.q("sort_order") == Some("desc") {
+        gone.reverse();
+    }
+    let ids = gone.iter().map(|ticket| ticket.id).collect();
+    List { name: "deleted_tickets", host: &world.host, ids }.page(req, |id| write(world, id))
+}
+
+fn write(world: &World, id: i64) -> Value {
+    let Some(ticket) = world.tickets.get(&id) else { return Value::Null };
+    let actor = ticket.deleted.map(|(_, by)| json!({"id": by, "name": world.name_of(by)}));
+    json!({"id": id, "subject": ticket.subject, "description": ticket.description(), "actor": actor,
+        "deleted_at": ticket.deleted.map(|(at, _)| at), "previous_state": ticket.status.word()})
+}
