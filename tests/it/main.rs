@@ -10,6 +10,7 @@ mod faults;
 mod import;
 mod inbound;
 mod lifecycle;
+mod oddities;
 mod people;
 mod retention;
 mod schema;

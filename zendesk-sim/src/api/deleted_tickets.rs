@@ -1,6 +1,5 @@
 //! `/deleted_tickets`: restored within thirty days, or deleted for ever.
 use super::bulk;
-use crate::acts::Refusal;
 use crate::http::page::List;
 use crate::http::{Caller, Reply, Req, ids};
 use crate::world::World;
@@ -15,36 +14,25 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, rest: &[&str]) -> Op
     let (by, now) = (caller.by(), caller.now);
     let reply = match (req.method.as_str(), rest) {
         ("GET", []) => list(world, caller, req),
-        ("PUT", ["restore_many"]) => each(world, req, |world, id| world.restore_ticket(by, now, id))
-            .map_or_else(|reply| reply, |_| Reply::ok(&json!({}))),
-        ("DELETE", ["destroy_many"]) => each(world, req, |world, id| world.permanently_delete_ticket(by, now, id))
-            .map_or_else(|reply| reply, |done| bulk::finish(world, caller, done, json!({"success": true}))),
+        ("PUT", ["restore_many"]) => match ids(req.q("ids")) {
+            Ok(ids) => {
+                let restored = ids.into_iter().try_for_each(|id| world.restore_ticket(by, now, id));
+                restored.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+            }
+            Err(reply) => reply,
+        },
+        ("DELETE", ["destroy_many"]) => match ids(req.q("ids")) {
+            Ok(ids) => bulk::erase(world, caller, &ids),
+            Err(reply) => reply,
+        },
         ("PUT", [id, "restore"]) => {
             let done = world.restore_ticket(by, now, id.parse().ok()?);
             done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
         }
-        ("DELETE", [id]) => {
-            let done = world.permanently_delete_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| bulk::finish(world, caller, 1, json!({"success": true})))
-        }
+        ("DELETE", [id]) => bulk::erase(world, caller, &[id.parse().ok()?]),
         _ => return None,
     };
     Some(reply)
-}
-
-/// Does something to each ticket asked for; answers to how many.
-fn each(
-    world: &mut World,
-    req: &Req,
-    mut act: impl FnMut(&mut World, i64) -> Result<(), Refusal>,
-) -> Result<usize, Reply> {
-    let asked = ids(req.q("ids"))?;
-    let gone = |id: &i64| world.tickets.get(id).is_some_and(|ticket| ticket.gone == Gone::Deleted);
-    let there: Vec<_> = asked.into_iter().filter(gone).collect();
-    for id in &there {
-        act(world, *id)?;
-    }
-    Ok(there.len())
 }
 
 fn list(world: &World, caller: &Caller, req: &Req) -> Reply {

@@ -105,8 +105,8 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
             json!({"id": id, "action": "merge", "success": false, "error": error, "details": details})
         }
     };
-    let rows: Vec<_> = ids.iter().map(row).collect();
-    bulk::finish(world, caller, ids.len(), rows.into())
+    let rows = ids.iter().map(row).collect();
+    bulk::finish(world, caller, rows)
 }
 
 /// Answers `/ticket_metrics...`.
