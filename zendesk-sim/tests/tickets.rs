@@ -210,6 +210,7 @@ async fn tickets_are_deleted_restored_and_deleted_for_ever() {
     world.expect(&format!("PUT {path}/mark_as_spam"), NONE, 200, &[]).await;
     let job = world.expect(&format!("DELETE /deleted_tickets/{id}"), NONE, 200, &[]).await;
     assert_eq!(job["job_status"]["status"], "queued");
+    world.advance(60, 0).await;
     world.expect(&format!("PUT /deleted_tickets/{id}/restore"), NONE, 404, &[]).await;
 }
 
