@@ -5,6 +5,7 @@ pub mod account;
 pub mod budget;
 pub mod client;
 pub mod decode;
+pub mod deliveries;
 pub mod error;
 pub mod limiter;
 pub mod stream;
