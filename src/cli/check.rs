@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::db::{self, pool};
 use crate::model::source::{API_TOKENS_END, Source, SourceState};
 use crate::pipeline::context::Context;
-use crate::pipeline::{inspect, lifecycle};
 use crate::pipeline::webhook::BY_HAND;
+use crate::pipeline::{inspect, lifecycle};
 use crate::zendesk::deliveries::Health;
 use crate::zendesk::webhooks::Fault;
 use serde_json::{Value, json};
@@ -262,7 +262,10 @@ async fn webhook(ctx: &Context, source: &Source, findings: &mut Findings) {
     let by_hand = source.webhook_id.as_deref() == Some(BY_HAND);
     let found = match inspect::webhook(ctx, source).await {
         Ok(Some(found)) => found,
-        Ok(None) => return findings.ok(subject, "its signing secret is stored; it cannot be looked at, since public.base_url is not set"),
+        Ok(None) => {
+            return findings
+                .ok(subject, "its signing secret is stored; it cannot be looked at, since public.base_url is not set");
+        }
         Err(error) if by_hand => {
             let detail = format!("set up by hand; its signing secret is stored; it cannot be looked at: {error}");
             return findings.ok(subject, detail);

@@ -39,7 +39,8 @@ pub async fn bring_forward(
 
 /// What is known of a source's webhook.
 pub async fn get(db: &mut PgConnection, source_id: i64) -> Result<Option<Watch>> {
-    let row = sqlx::query("SELECT * FROM webhook_watch WHERE source_id = $1").bind(source_id).fetch_optional(db).await?;
+    let row =
+        sqlx::query("SELECT * FROM webhook_watch WHERE source_id = $1").bind(source_id).fetch_optional(db).await?;
     Ok(row.as_ref().map(watch_of))
 }
 

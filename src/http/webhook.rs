@@ -126,7 +126,10 @@ fn refuse(state: &WebhookState, addressee: &Addressee, headers: &HeaderMap, reje
     let source = addressee.recipient.name.as_str();
     let rotating = |since: DateTime<Utc>| (state.clock.now() - since).abs() < ROTATION_TAKES;
     if rejected == Rejected::WrongSignature && addressee.rotating_since.is_some_and(rotating) {
-        tracing::info!(source, "a webhook that does not match while the signing secret is being replaced; asked for again");
+        tracing::info!(
+            source,
+            "a webhook that does not match while the signing secret is being replaced; asked for again"
+        );
         return Outcome::NotStored;
     }
     tracing::warn!(source, reason = %rejected, "webhook rejected, nothing stored");

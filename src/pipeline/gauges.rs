@@ -2,7 +2,9 @@
 
 use super::context::{Context, FlowError};
 use crate::db;
-use crate::telemetry::{DEAD_LETTERS, JOBS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, WEBHOOK_OK, ZENDESK_BUDGET_LEFT};
+use crate::telemetry::{
+    DEAD_LETTERS, JOBS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, WEBHOOK_OK, ZENDESK_BUDGET_LEFT,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Reads every gauge anew.

@@ -188,12 +188,19 @@ fn judge(ctx: &Context, source: &Source, watch: &mut Watch, found: &Findings) {
     let by_hand = webhook::is_by_hand(source);
     if !found.repaired.is_empty() {
         let what = words(&found.repaired);
-        tracing::warn!(source = source.name, what, "our webhook in Zendesk was not as it should be; repaired, and the exports bring what was lost");
+        tracing::warn!(
+            source = source.name,
+            what,
+            "our webhook in Zendesk was not as it should be; repaired, and the exports bring what was lost"
+        );
         metrics::counter!(WEBHOOK_REPAIRS, "source" => source.name.clone()).increment(1);
         watch.note_repair(what, now);
     }
     if found.is_new_secret && found.repaired.is_empty() && !by_hand {
-        tracing::warn!(source = source.name, "the signing secret of our webhook was replaced in Zendesk; stored, and the exports bring what was refused");
+        tracing::warn!(
+            source = source.name,
+            "the signing secret of our webhook was replaced in Zendesk; stored, and the exports bring what was refused"
+        );
     }
     count(source, watch, found);
     if found.ours.is_none() && found.left.is_empty() {
@@ -258,7 +265,9 @@ fn remedy(source: &Source, watch: &Watch, found: &Findings, now: DateTime<Utc>) 
             "Somebody undoes each repair, such as another installation with this database's copy: stop that one, then deskbridge source reconnect {name}"
         );
     }
-    format!("deskbridge source reconnect {name}, or let it be repaired by itself: deskbridge source set {name} repair_webhook=true")
+    format!(
+        "deskbridge source reconnect {name}, or let it be repaired by itself: deskbridge source set {name} repair_webhook=true"
+    )
 }
 
 /// Commits what was found with the end of the job: the secret, what was recovered, the streams to read, the next look.

@@ -204,9 +204,8 @@ fn sort_out(all: Vec<Webhook>, source: &str, id: Option<&str>, endpoint: &str) -
     let name = name_of(source);
     // One that triggers send to cannot be made one of events.
     let of_events = |webhook: &Webhook| !webhook.subscriptions.iter().any(|kind| kind == "conditional_ticket_events");
-    let alike = |webhook: &Webhook| {
-        webhook.name == name && same_endpoint(&webhook.endpoint, endpoint) && of_events(webhook)
-    };
+    let alike =
+        |webhook: &Webhook| webhook.name == name && same_endpoint(&webhook.endpoint, endpoint) && of_events(webhook);
     let by_id = all.iter().find(|webhook| Some(webhook.id.as_str()) == id);
     let oldest = || all.iter().filter(|webhook| alike(webhook)).min_by(|a, b| a.id.cmp(&b.id));
     let ours = by_id.or_else(oldest).cloned();
@@ -362,7 +361,13 @@ mod tests {
             (Some("2"), vec![hook("2", "renamed", elsewhere)], Some("2"), vec![], vec![]),
             (None, vec![hook("1", ours, elsewhere)], None, vec![], vec![]),
             (None, vec![hook("1", "Deskbridge acme (copy)", HERE)], None, vec![], vec!["1"]),
-            (Some("1"), vec![hook("1", ours, HERE), hook("2", "Deskbridge acme (copy)", HERE)], Some("1"), vec![], vec!["2"]),
+            (
+                Some("1"),
+                vec![hook("1", ours, HERE), hook("2", "Deskbridge acme (copy)", HERE)],
+                Some("1"),
+                vec![],
+                vec!["2"],
+            ),
             (Some("1"), vec![hook("1", ours, HERE), hook("2", "mine", elsewhere)], Some("1"), vec![], vec![]),
             (None, vec![hook("1", ours, "https://cdp.example:443/webhooks/zendesk/acme")], Some("1"), vec![], vec![]),
         ];
@@ -370,10 +375,10 @@ mod tests {
             let survey = sort_out(all.clone(), "acme", id, HERE);
             let ids = |list: &[Webhook]| list.iter().map(|webhook| webhook.id.clone()).collect::<Vec<_>>();
             assert_eq!(survey.ours.as_ref().map(|ours| ours.id.as_str()), expected, "{id:?} {all:?}");
-            assert_eq!((ids(&survey.twins), ids(&survey.strangers)), (
-                twins.iter().map(ToString::to_string).collect(),
-                strangers.iter().map(ToString::to_string).collect()
-            ));
+            assert_eq!(
+                (ids(&survey.twins), ids(&survey.strangers)),
+                (twins.iter().map(ToString::to_string).collect(), strangers.iter().map(ToString::to_string).collect())
+            );
         }
         let mut triggers = hook("1", ours, HERE);
         triggers.subscriptions = vec!["conditional_ticket_events".into()];

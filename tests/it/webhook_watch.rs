@@ -87,7 +87,8 @@ async fn look(world: &World) -> Watch {
 
 async fn watch(world: &World) -> Watch {
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
-    let id: i64 = sqlx::query_scalar("SELECT id FROM source WHERE name = 'acme'").fetch_one(&mut *db).await.expect("it");
+    let id: i64 =
+        sqlx::query_scalar("SELECT id FROM source WHERE name = 'acme'").fetch_one(&mut *db).await.expect("it");
     db::webhook_watch::get(&mut db, id).await.expect("read").expect("a watch")
 }
 
