@@ -6,6 +6,7 @@
 use super::client::Client;
 use super::decode::SUBSCRIBED;
 use super::error::{ApiError, Kind};
+use super::progress::{Progress, Standstill};
 use crate::config::SecretText;
 use reqwest::Method;
 use serde::Deserialize;
@@ -178,21 +179,22 @@ async fn all(api: &Api<'_>) -> Result<Vec<Webhook>, ApiError> {
     let endpoint = "GET /api/v2/webhooks";
     let mut found = Vec::new();
     let mut after: Option<String> = None;
+    let mut progress = Progress::default();
     for _ in 0..MOST_PAGES {
         let mut path = String::from("/api/v2/webhooks?page%5Bsize%5D=100");
         if let Some(after) = &after {
             path.push_str(&format!("&page%5Bafter%5D={}", encode(after)));
         }
         let list: List = api.get(endpoint, &path).await?;
+        let ids: Vec<String> = list.webhooks.iter().map(|webhook| webhook.id.clone()).collect();
         found.extend(list.webhooks);
-        match list.meta.filter(|meta| meta.has_more).map(|meta| meta.after_cursor) {
-            None => return Ok(found),
-            Some(Some(cursor)) if after.as_ref() != Some(&cursor) => after = Some(cursor),
-            Some(_) => break,
-        }
+        let Some(meta) = list.meta.filter(|meta| meta.has_more) else { return Ok(found) };
+        // Not found before the end is not the same as not there: a second webhook would be made.
+        let step = progress.step(meta.after_cursor.as_deref(), &ids);
+        step.map_err(|why| ApiError { endpoint: endpoint.into(), kind: Kind::Stalled(why) })?;
+        after = meta.after_cursor;
     }
-    // Not found before the end is not the same as not there: a second webhook would be made.
-    Err(ApiError { endpoint: endpoint.into(), kind: Kind::Stalled })
+    Err(ApiError { endpoint: endpoint.into(), kind: Kind::Stalled(Standstill::Endless) })
 }
 
 /// Looks for our webhook among all: by its id, or else by name and address.

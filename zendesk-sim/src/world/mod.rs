@@ -5,6 +5,8 @@ pub mod event_rows;
 pub mod event_types;
 pub mod hooks;
 pub mod index;
+pub mod membership;
+pub mod metrics;
 pub mod organization;
 pub mod rating;
 pub mod ticket;
@@ -16,6 +18,7 @@ use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
 use index::Index;
+use membership::GroupMembership;
 use organization::Organization;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -80,6 +83,8 @@ pub struct World {
     pub tickets: BTreeMap<i64, Ticket>,
     /// Ratings by id.
     pub ratings: BTreeMap<i64, Rating>,
+    /// Who is in which group, by the id of the membership.
+    pub group_memberships: BTreeMap<i64, GroupMembership>,
     /// Fields, groups and so on.
     pub catalog: Catalog,
     /// Orders and look-ups.
@@ -121,6 +126,7 @@ impl World {
             organizations: BTreeMap::new(),
             tickets: BTreeMap::new(),
             ratings: BTreeMap::new(),
+            group_memberships: BTreeMap::new(),
             catalog: Catalog::new(ID_BASE, made_at),
             index: Index::default(),
             hooks: Hooks::new(options),
@@ -161,6 +167,7 @@ impl World {
     pub fn frame(&self) -> TicketFrame<'_> {
         TicketFrame {
             host: &self.host,
+            users: &self.users,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,
