@@ -6,16 +6,15 @@
 
 use super::Result;
 use crate::model::consent::{Channel, ConsentState};
+use crate::model::day::{DayTexts, Days, Meaning, begins, meaning, today};
 use crate::model::filter::{
-    About, Activity, Asked, Condition, Count, Days, End, Field, Filter, Frame, NumberTest, OrganizationField, Summary,
-    Test, TextTest, TicketField,
+    About, Activity, Asked, Condition, Count, End, Field, Filter, Frame, Moment, NumberTest, OrganizationField,
+    Summary, Test, TextTest, TicketField,
 };
-use crate::rules::filter::conditions;
-use crate::rules::filter::days::{DayTexts, Meaning, begins, meaning, today};
-use crate::rules::filter::evaluate::Moment;
 use chrono::{DateTime, Datelike, Duration, NaiveDate, Utc};
 use chrono_tz::Tz;
-use sqlx::{PgConnection, Postgres, QueryBuilder};
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments, PgConnection, Postgres, QueryBuilder};
 
 /// Who is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -34,27 +33,28 @@ pub async fn find(
     among: Among<'_>,
     moment: Moment,
 ) -> Result<Vec<i64>> {
-    let mut statement = Statement { sql: QueryBuilder::new("SELECT p.id FROM person p"), workspace_id, among, moment };
+    let mut first = PgArguments::default();
+    first.add(workspace_id).map_err(sqlx::Error::Encode)?;
+    let people = "SELECT p.id FROM (SELECT * FROM person WHERE workspace_id = $1 AND archived_at IS NULL) p";
+    let mut statement = Statement { sql: QueryBuilder::with_arguments(people, first), among, moment };
     statement.write(filter);
     statement.sql.build_query_scalar().fetch_all(db).await
 }
 
 struct Statement<'a> {
     sql: QueryBuilder<Postgres>,
-    workspace_id: i64,
     among: Among<'a>,
     moment: Moment,
 }
 
 impl Statement<'_> {
     fn write(&mut self, filter: &Filter) {
-        for (n, condition) in conditions(filter).into_iter().enumerate() {
+        for (n, condition) in filter.conditions().into_iter().enumerate() {
             self.join(n, condition);
         }
-        self.sql.push(" WHERE p.workspace_id = ").push_bind(self.workspace_id).push(" AND p.archived_at IS NULL");
-        self.only("p.id");
-        self.sql.push(" AND ");
+        self.sql.push(" WHERE ");
         self.holds(filter, &mut 0);
+        self.only("p.id");
         self.sql.push(" ORDER BY p.id");
     }
 
@@ -89,17 +89,17 @@ impl Statement<'_> {
     fn set(&mut self, set: Set<'_>, zone: Tz) {
         match set {
             Set::Summary(summary, test) => {
-                self.of_people("SELECT person_id FROM support_summary x WHERE", "person_id");
+                self.of_people("SELECT person_id FROM support_summary x WHERE workspace_id = $1", "person_id");
                 self.sql.push(" AND ");
-                if holds_for_nothing(test) {
+                if test.holds_for_nothing() {
                     self.sql.push("NOT ");
                 }
                 self.summary(summary, test, zone);
             }
             Set::Organization(tests) => {
                 self.of_people(
-                    "SELECT DISTINCT m.person_id FROM organization_member m JOIN organization x \
-                     ON x.workspace_id = m.workspace_id AND x.id = m.organization_id WHERE m.workspace_id = x.workspace_id AND m.",
+                    "SELECT DISTINCT m.person_id FROM organization_member m
+                     JOIN organization x ON x.workspace_id = m.workspace_id AND x.id = m.organization_id WHERE m.workspace_id = $1",
                     "m.person_id",
                 );
                 for (field, test) in tests {
@@ -109,7 +109,7 @@ impl Statement<'_> {
             }
             Set::Tickets(tests, count) => {
                 self.of_people(
-                    "SELECT person_id FROM ticket x WHERE deleted_at IS NULL AND person_id IS NOT NULL AND",
+                    "SELECT person_id FROM ticket x WHERE workspace_id = $1 AND deleted_at IS NULL AND person_id IS NOT NULL",
                     "person_id",
                 );
                 for (field, test) in tests {
@@ -121,8 +121,9 @@ impl Statement<'_> {
             Set::Activity(activity) => self.activity(activity, zone),
             Set::Member(audience) => {
                 self.of_people(
-                    "SELECT x.person_id FROM audience_member x JOIN audience a ON a.workspace_id = x.workspace_id \
-                     AND a.id = x.audience_id WHERE x.exited_at IS NULL AND x.",
+                    "SELECT x.person_id FROM audience_member x
+                     JOIN audience a ON a.workspace_id = x.workspace_id AND a.id = x.audience_id
+                     WHERE x.workspace_id = $1 AND x.exited_at IS NULL",
                     "x.person_id",
                 );
                 self.sql.push(" AND a.name = ").push_bind(audience.to_owned());
@@ -130,10 +131,9 @@ impl Statement<'_> {
         }
     }
 
-    /// `head` and then the workspace and the people asked about.
-    fn of_people(&mut self, head: &str, column: &str) {
-        let space = if head.ends_with('.') { "" } else { " " };
-        self.sql.push(format!("{head}{space}workspace_id = ")).push_bind(self.workspace_id);
+    /// A statement over one workspace, for those asked about.
+    fn of_people(&mut self, statement: &str, column: &str) {
+        self.sql.push(statement);
         self.only(column);
     }
 
@@ -150,7 +150,7 @@ impl Statement<'_> {
     fn activity(&mut self, activity: &Activity, zone: Tz) {
         match &activity.asked {
             Asked::Times(count, frame) => {
-                self.of_people("SELECT person_id FROM activity x WHERE", "person_id");
+                self.of_people("SELECT person_id FROM activity x WHERE workspace_id = $1", "person_id");
                 self.sql.push(" AND type = ").push_bind(activity.kind.clone());
                 match frame {
                     Some(Frame::Days(days)) => {
@@ -171,7 +171,7 @@ impl Statement<'_> {
                 self.having(*count);
             }
             Asked::When(end, days) => {
-                self.of_people("SELECT person_id FROM activity_rollup x WHERE", "person_id");
+                self.of_people("SELECT person_id FROM activity_rollup x WHERE workspace_id = $1", "person_id");
                 self.sql.push(" AND type = ").push_bind(activity.kind.clone()).push(" AND ");
                 self.time(if *end == End::First { "x.first_at" } else { "x.last_at" }, days, zone);
             }
@@ -202,7 +202,7 @@ impl Statement<'_> {
         let zone = self.zone(condition);
         let in_set = |wanted: bool| format!("s{n}.person_id IS {}NULL", if wanted { "NOT " } else { "" });
         match &condition.about {
-            About::Person(Field::Summary(_), test) => _ = self.sql.push(in_set(!holds_for_nothing(test))),
+            About::Person(Field::Summary(_), test) => _ = self.sql.push(in_set(!test.holds_for_nothing())),
             About::Person(Field::System(field), test) => self.text(&format!("p.{}", field.as_str()), test),
             About::Person(Field::CreatedAt, test) => self.moment_of("p.created_at", test, zone),
             About::Person(Field::Custom(key), test) => self.json("p.fields", key, test, zone),
@@ -276,7 +276,7 @@ impl Statement<'_> {
         let holds = match test {
             Test::AnyValue => is_value,
             Test::NoValue => !is_value,
-            test => holds_for_nothing(test),
+            test => test.holds_for_nothing(),
         };
         self.sql.push(if holds { "true" } else { "false" });
     }
@@ -334,7 +334,7 @@ impl Statement<'_> {
             Test::Text(..) | Test::OneOf(..) => {
                 self.sql.push("coalesce(");
                 self.compare(column, test);
-                self.sql.push(format!(", {})", holds_for_nothing(test)));
+                self.sql.push(format!(", {})", test.holds_for_nothing()));
             }
             test => self.always(test, true),
         }
@@ -381,7 +381,7 @@ impl Statement<'_> {
         if !matches!(test, Test::Text(..) | Test::OneOf(..)) {
             return self.always(test, true);
         }
-        let negative = holds_for_nothing(test);
+        let negative = test.holds_for_nothing();
         let (not, inner) = if negative { ("NOT ", "NOT ") } else { ("", "") };
         let place = if from.starts_with("jsonb") { " WHERE jsonb_typeof(e) = 'string' AND " } else { " WHERE " };
         self.sql.push(format!("{not}EXISTS (SELECT 1 FROM {from}{place}{inner}("));
@@ -400,12 +400,12 @@ impl Statement<'_> {
                 self.compare("(v #>> '{}')", test);
                 self.sql.push(" WHEN 'array' THEN ");
                 self.elements("jsonb_array_elements(v) e", "(e #>> '{}')", test);
-                self.sql.push(format!(" ELSE {}", holds_for_nothing(test)));
+                self.sql.push(format!(" ELSE {}", test.holds_for_nothing()));
             }
             Test::Number(number) => {
                 self.sql.push("WHEN 'number' THEN ");
                 self.number("v::float8", *number);
-                self.sql.push(format!(" ELSE {}", holds_for_nothing(test)));
+                self.sql.push(format!(" ELSE {}", test.holds_for_nothing()));
             }
             Test::Bool(wanted) => {
                 self.sql
@@ -446,16 +446,6 @@ enum Set<'a> {
     Tickets(&'a [(TicketField, Test)], Count),
     Activity(&'a Activity),
     Member(&'a str),
-}
-
-/// Whether a test holds for who has no value (R30).
-fn holds_for_nothing(test: &Test) -> bool {
-    match test {
-        Test::NoValue | Test::OneOf(false, _) | Test::Bool(false) => true,
-        Test::Text(test, _) => test.is_negative(),
-        Test::Number(test) => matches!(test, NumberTest::IsNot(_) | NumberTest::NotBetween(..)),
-        _ => false,
-    }
 }
 
 /// When a day begins. Days that Postgres does not have become the first or last that matter.

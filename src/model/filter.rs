@@ -4,8 +4,9 @@
 //! tests (`is not`, `does not contain`) hold for who has no value. Text is compared without regard to ASCII case.
 
 use super::consent::Channel;
+use super::day::Days;
 use super::field::SystemField;
-use chrono::NaiveDate;
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 /// A filter.
@@ -17,6 +18,25 @@ pub enum Filter {
     Any(Vec<Filter>),
     /// A single condition.
     Is(Condition),
+}
+
+impl Filter {
+    /// All conditions, in order.
+    pub fn conditions(&self) -> Vec<&Condition> {
+        match self {
+            Filter::All(parts) | Filter::Any(parts) => parts.iter().flat_map(Filter::conditions).collect(),
+            Filter::Is(condition) => vec![condition],
+        }
+    }
+}
+
+/// When a filter is asked: days are seen from here.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// The workspace's zone.
+    pub zone: Tz,
 }
 
 /// One condition. Its time zone decides where a day begins (R54).
@@ -282,6 +302,18 @@ pub enum Test {
     Day(Days),
 }
 
+impl Test {
+    /// Whether the test holds for who has no value (R30).
+    pub fn holds_for_nothing(&self) -> bool {
+        match self {
+            Test::NoValue | Test::OneOf(false, _) | Test::Bool(false) => true,
+            Test::Text(test, _) => test.is_negative(),
+            Test::Number(test) => matches!(test, NumberTest::IsNot(_) | NumberTest::NotBetween(..)),
+            _ => false,
+        }
+    }
+}
+
 /// How texts are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -312,69 +344,4 @@ pub enum NumberTest {
     /// Both ends included.
     Between(f64, f64),
     NotBetween(f64, f64),
-}
-
-/// Days, seen from today in some zone (R54).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Days {
-    /// That day.
-    On(NaiveDate),
-    /// Before that day.
-    Before(NaiveDate),
-    /// After that day.
-    After(NaiveDate),
-    /// From one day to another, both included.
-    Between(NaiveDate, NaiveDate),
-    /// So far from today.
-    Relative {
-        /// Exactly, nearer or farther.
-        distance: Distance,
-        /// How many units.
-        number: u32,
-        /// Of what.
-        unit: Unit,
-        /// On which side of today.
-        side: Side,
-    },
-    /// So many whole units have passed since.
-    Age {
-        /// Exactly, fewer or more.
-        distance: Distance,
-        /// How many units.
-        number: u32,
-        /// Of what.
-        unit: Unit,
-    },
-    /// The same day of the year as today (29 February: 28 February where there is none).
-    Anniversary,
-}
-
-/// How far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distance {
-    /// That many.
-    Exactly,
-    /// Fewer: "0 or 1 day" is today only (R54).
-    LessThan,
-    /// More.
-    MoreThan,
-}
-
-/// Units of relative days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Unit {
-    Day,
-    Week,
-    Month,
-    Year,
-}
-
-/// Before or after today.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// In the past.
-    Ago,
-    /// In the future.
-    Ahead,
 }

@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod batch;
 pub mod consent;
+pub mod day;
 pub mod email;
 pub mod field;
 pub mod filter;

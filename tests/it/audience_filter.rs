@@ -4,9 +4,10 @@ use crate::support;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use deskbridge::db::audience_filter::{Among, find};
 use deskbridge::model::consent::{Channel, ConsentState};
+use deskbridge::model::day::{Days, Distance, Side, Unit};
 use deskbridge::model::field::SystemField;
 use deskbridge::model::filter::*;
-use deskbridge::rules::filter::evaluate::{Facts, Moment, OrganizationFacts, TicketFacts, explain, holds};
+use deskbridge::rules::filter::evaluate::{Facts, OrganizationFacts, TicketFacts, explain, holds};
 use rand::prelude::IndexedRandom;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -123,32 +124,7 @@ async fn store(db: &mut PgConnection, id: i64, facts: &Facts) {
     .await
     .expect("a person");
     for (n, organization) in facts.organizations.iter().enumerate() {
-        let record = format!("{id}-{n}");
-        sqlx::query(
-            "INSERT INTO organization (workspace_id, id, source_id, record_id, name, external_id, domains, fields, seen, created_at, updated_at)
-             VALUES (1, $1, $2, $3, $4, $5, $6, $7, 0, $8, $8)",
-        )
-        .bind(id * 10 + n as i64)
-        .bind(n as i64 + 1)
-        .bind(&record)
-        .bind(&organization.name)
-        .bind(&organization.external_id)
-        .bind(&organization.domains)
-        .bind(Value::Object(organization.fields.clone()))
-        .bind(now())
-        .execute(&mut *db)
-        .await
-        .expect("an organization");
-        sqlx::query(
-            "INSERT INTO person_source (workspace_id, source_id, record_id, person_id, status, organization_record_id, seen)
-             VALUES (1, $1, $2, $3, 'active', $2, 0)",
-        )
-        .bind(n as i64 + 1)
-        .bind(&record)
-        .bind(id)
-        .execute(&mut *db)
-        .await
-        .expect("a membership");
+        store_organization(db, id, n as i64, organization).await;
     }
     for ticket in &facts.tickets {
         store_ticket(db, id, ticket).await;
@@ -176,6 +152,35 @@ async fn store(db: &mut PgConnection, id: i64, facts: &Facts) {
             .await
             .expect("a rollup");
     }
+}
+
+async fn store_organization(db: &mut PgConnection, id: i64, n: i64, organization: &OrganizationFacts) {
+    let record = format!("{id}-{n}");
+    sqlx::query(
+        "INSERT INTO organization (workspace_id, id, source_id, record_id, name, external_id, domains, fields, seen, created_at, updated_at)
+         VALUES (1, $1, $2, $3, $4, $5, $6, $7, 0, $8, $8)",
+    )
+    .bind(id * 10 + n)
+    .bind(n + 1)
+    .bind(&record)
+    .bind(&organization.name)
+    .bind(&organization.external_id)
+    .bind(&organization.domains)
+    .bind(Value::Object(organization.fields.clone()))
+    .bind(now())
+    .execute(&mut *db)
+    .await
+    .expect("an organization");
+    sqlx::query(
+        "INSERT INTO person_source (workspace_id, source_id, record_id, person_id, status, organization_record_id, seen)
+         VALUES (1, $1, $2, $3, 'active', $2, 0)",
+    )
+    .bind(n + 1)
+    .bind(&record)
+    .bind(id)
+    .execute(&mut *db)
+    .await
+    .expect("a membership");
 }
 
 async fn store_ticket(db: &mut PgConnection, person: i64, ticket: &TicketFacts) {

@@ -1,15 +1,14 @@
 //! Deciding a filter for one person of whom everything is known. The database decides it for many (`db/audience_filter.rs`);
 //! this is what explains an answer, and what the database's answers are tested by.
 
-use super::days::{DayTexts, Meaning, begins, meaning, today};
 use crate::model::consent::ConsentState;
+use crate::model::day::{DayTexts, Days, Meaning, begins, meaning, today};
 use crate::model::field::PerField;
 use crate::model::filter::{
-    About, Activity, Asked, Condition, Days, End, Field, Filter, Frame, NumberTest, OrganizationField, Summary, Test,
+    About, Activity, Asked, Condition, End, Field, Filter, Frame, Moment, NumberTest, OrganizationField, Summary, Test,
     TextTest, TicketField,
 };
 use chrono::{DateTime, Duration, Utc};
-use chrono_tz::Tz;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
@@ -66,15 +65,6 @@ pub struct TicketFacts {
     pub created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
     pub fields: Map<String, Value>,
-}
-
-/// When a filter is asked: days are seen from here.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// Now.
-    pub now: DateTime<Utc>,
-    /// The workspace's zone.
-    pub zone: Tz,
 }
 
 /// A filter with the answer of each of its parts.
@@ -252,10 +242,10 @@ fn time_holds(days: &Days, at: DateTime<Utc>, moment: Moment) -> bool {
 
 fn passes(test: &Test, seen: &Seen<'_>, moment: Moment) -> bool {
     match seen {
-        Seen::Json(None | Some(Value::Null)) | Seen::Text(None) | Seen::Time(None) => nothing_passes(test),
+        Seen::Json(None | Some(Value::Null)) | Seen::Text(None) | Seen::Time(None) => test.holds_for_nothing(),
         Seen::Json(Some(value)) => json_passes(test, value, moment),
         Seen::Text(Some(text)) => text_passes(test, text),
-        Seen::Texts([]) => nothing_passes(test),
+        Seen::Texts([]) => test.holds_for_nothing(),
         Seen::Texts(texts) => list_passes(test, &texts.iter().map(String::as_str).collect::<Vec<_>>()),
         Seen::Number(number) => number_passes(test, *number as f64),
         Seen::Time(Some(at)) => match test {
@@ -266,28 +256,13 @@ fn passes(test: &Test, seen: &Seen<'_>, moment: Moment) -> bool {
     }
 }
 
-/// Whether a test holds for who has no value: R30.
-fn nothing_passes(test: &Test) -> bool {
-    match test {
-        Test::NoValue | Test::OneOf(false, _) => true,
-        Test::Text(test, _) => test.is_negative(),
-        Test::Number(test) => is_negative(*test),
-        Test::Bool(wanted) => !wanted,
-        _ => false,
-    }
-}
-
 /// A value of another type than the test's is as none, except that it is a value.
 fn mismatch(test: &Test) -> bool {
     match test {
         Test::NoValue => false,
         Test::AnyValue => true,
-        test => nothing_passes(test),
+        test => test.holds_for_nothing(),
     }
-}
-
-fn is_negative(test: NumberTest) -> bool {
-    matches!(test, NumberTest::IsNot(_) | NumberTest::NotBetween(..))
 }
 
 fn json_passes(test: &Test, value: &Value, moment: Moment) -> bool {

@@ -1,6 +1,5 @@
 //! Filters over people: reading them, what they need, and deciding them for one person.
 
-pub mod days;
 pub mod evaluate;
 mod ortto;
 mod read;
@@ -9,7 +8,7 @@ mod readable;
 mod reading;
 
 use crate::model::filter::Filter;
-pub use read::{FilterError, conditions};
+pub use read::FilterError;
 use serde_json::Value;
 
 /// Reads a filter, in whichever grammar it is written.

@@ -6,10 +6,10 @@
 
 use super::read::{DEEPEST, FilterError, Place, bounded, count, days, frame, unit};
 use crate::model::consent::Channel;
+use crate::model::day::{Days, Distance, Side, Unit};
 use crate::model::field::SystemField;
 use crate::model::filter::{
-    About, Activity, Asked, Condition, Count, Days, Distance, End, Field, Filter, NumberTest, OrganizationField, Side,
-    Test, TextTest, Unit,
+    About, Activity, Asked, Condition, Count, End, Field, Filter, NumberTest, OrganizationField, Test, TextTest,
 };
 use serde_json::Value;
 

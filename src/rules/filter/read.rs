@@ -1,6 +1,7 @@
 //! What both ways of writing a filter share: places in it, errors that name them, limits, and phrases for days.
 
-use crate::model::filter::{About, Condition, Count, Days, Distance, Filter, Frame, Side, Unit};
+use crate::model::day::{Days, Distance, Side, Unit};
+use crate::model::filter::{About, Count, Filter, Frame};
 use chrono::NaiveDate;
 use serde_json::Value;
 
@@ -102,7 +103,7 @@ impl<'a> Place<'a> {
 
 /// Holds a filter to the limits.
 pub fn bounded(filter: Filter) -> Result<Filter, FilterError> {
-    let all = conditions(&filter);
+    let all = filter.conditions();
     let activities = all.iter().filter(|condition| matches!(condition.about, About::Activity(_))).count();
     let too_many = |what: &str, number: usize, limit: usize| FilterError {
         path: "filter".into(),
@@ -112,14 +113,6 @@ pub fn bounded(filter: Filter) -> Result<Filter, FilterError> {
         (number, _) if number > LIMITS.0 => Err(too_many("conditions", number, LIMITS.0)),
         (_, number) if number > LIMITS.1 => Err(too_many("conditions about activities", number, LIMITS.1)),
         _ => Ok(filter),
-    }
-}
-
-/// All conditions of a filter, in order.
-pub fn conditions(filter: &Filter) -> Vec<&Condition> {
-    match filter {
-        Filter::All(parts) | Filter::Any(parts) => parts.iter().flat_map(conditions).collect(),
-        Filter::Is(condition) => vec![condition],
     }
 }
 

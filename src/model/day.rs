@@ -1,8 +1,72 @@
-//! Day arithmetic of filters (R54): what days a test means, seen from today, and when those days begin.
+//! Days as filters mean them (R54): seen from today, in a zone that says when they begin.
 
-use crate::model::filter::{Days, Distance, Side, Unit};
 use chrono::{DateTime, Datelike, Days as Number, Months, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+
+/// Days, seen from today in some zone (R54).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Days {
+    /// That day.
+    On(NaiveDate),
+    /// Before that day.
+    Before(NaiveDate),
+    /// After that day.
+    After(NaiveDate),
+    /// From one day to another, both included.
+    Between(NaiveDate, NaiveDate),
+    /// So far from today.
+    Relative {
+        /// Exactly, nearer or farther.
+        distance: Distance,
+        /// How many units.
+        number: u32,
+        /// Of what.
+        unit: Unit,
+        /// On which side of today.
+        side: Side,
+    },
+    /// So many whole units have passed since.
+    Age {
+        /// Exactly, fewer or more.
+        distance: Distance,
+        /// How many units.
+        number: u32,
+        /// Of what.
+        unit: Unit,
+    },
+    /// The same day of the year as today (29 February: 28 February where there is none).
+    Anniversary,
+}
+
+/// How far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distance {
+    /// That many.
+    Exactly,
+    /// Fewer: "0 or 1 day" is today only (R54).
+    LessThan,
+    /// More.
+    MoreThan,
+}
+
+/// Units of relative days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Unit {
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
+/// Before or after today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// In the past.
+    Ago,
+    /// In the future.
+    Ahead,
+}
 
 /// Days from one (included) to another (not included); None is without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
