@@ -49,7 +49,12 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "webhooks" => webhooks::route(world, caller, req, &parts),
         "oauth" => oauth::route(world, caller, req, &parts),
         "search" => search::route(world, caller, req, &parts[1..]),
-        "job_statuses" => bulk::status(world, caller, req, &parts),
+        of @ ("organization_memberships" | "group_memberships")
+            if matches!(parts.get(1), Some(&("create_many" | "destroy_many"))) =>
+        {
+            bulk::memberships(world, caller, req, of, parts[1])
+        }
+        "job_statuses" => bulk::status::route(world, caller, req, &parts),
         "user_fields" => fields::route(world, caller, req, FieldsOf::Users, &parts[1..]),
         "organization_fields" => fields::route(world, caller, req, FieldsOf::Organizations, &parts[1..]),
         "ticket_fields" => fields::route(world, caller, req, FieldsOf::Tickets, &parts[1..]),

@@ -114,9 +114,8 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
     let source = req.body["source_comment"].as_str().unwrap_or("This request was closed and merged.");
     let done = world.merge_tickets(caller.by(), caller.now, id, &ids, (target, source));
     done.map_or_else(Reply::from, |()| {
-        let results =
-            json!(ids.iter().map(|id| json!({"id": id, "action": "merge", "success": true})).collect::<Vec<_>>());
-        super::bulk::finish(world, caller, ids.len(), results)
+        let results = ids.iter().map(|id| json!({"id": id, "action": "merge", "success": true})).collect();
+        super::bulk::finish(world, caller, results)
     })
 }
 
@@ -151,10 +150,11 @@ pub fn deleted(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) ->
             let done = world.restore_ticket(by, now, id.parse().ok()?);
             done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
         }
-        ("DELETE", [id]) => {
-            let done = world.permanently_delete_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| super::bulk::finish(world, caller, 1, json!({"success": true})))
-        }
+        ("DELETE", ["destroy_many"]) => match crate::http::ids(req.q("ids")) {
+            Ok(ids) => super::bulk::erase(world, caller, &ids),
+            Err(reply) => reply,
+        },
+        ("DELETE", [id]) => super::bulk::erase(world, caller, &[id.parse().ok()?]),
         _ => return None,
     };
     Some(reply)

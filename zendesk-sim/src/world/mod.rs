@@ -5,6 +5,7 @@ pub mod event_rows;
 pub mod event_types;
 pub mod hooks;
 pub mod index;
+pub mod jobs;
 pub mod membership;
 pub mod metrics;
 pub mod organization;
@@ -18,6 +19,7 @@ use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
 use index::Index;
+use jobs::Jobs;
 use membership::GroupMembership;
 use organization::Organization;
 use rand::SeedableRng;
@@ -50,21 +52,6 @@ pub struct Act {
     pub ticket_id: Option<i64>,
 }
 
-/// A bulk job's outcome, kept for whoever asks.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// `V3-…`.
-    pub id: String,
-    /// When it was asked for, in simulated milliseconds.
-    pub queued_ms: i64,
-    /// How often it was asked about: time passes for a job even when the clock is driven.
-    pub polls: i64,
-    /// How many records.
-    pub total: usize,
-    /// What each became.
-    pub results: Value,
-}
-
 /// Everything there is.
 pub struct World {
     /// The subdomain.
@@ -94,7 +81,7 @@ pub struct World {
     /// Credentials.
     pub tokens: Tokens,
     /// Bulk jobs.
-    pub jobs: VecDeque<Job>,
+    pub jobs: Jobs,
     /// What went wrong on purpose.
     pub faults: Faults,
     /// What was done.
@@ -131,7 +118,7 @@ impl World {
             index: Index::default(),
             hooks: Hooks::new(options),
             tokens: Tokens::default(),
-            jobs: VecDeque::new(),
+            jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
             idempotency: BTreeMap::new(),
