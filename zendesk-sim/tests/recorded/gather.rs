@@ -4,7 +4,7 @@ use crate::shape::{Shapes, endpoint};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use zendesk_sim::Settings;
+use zendesk_sim::{Jobs, Settings};
 
 struct Walk {
     world: World,
@@ -123,7 +123,7 @@ fn people() -> Vec<Step> {
         ),
         ("PUT users/{user}", json!({"user": {"phone": "12345678", "shared_phone_number": true}}), ""),
         ("GET users/{user}", json!(null), ""),
-        ("GET users/me", json!(null), ""),
+        ("GET users/me", json!(null), "me=/user/id"),
         ("GET users", json!(null), ""),
         ("GET users?include=organizations,abilities,roles,identities,groups", json!(null), ""),
         ("GET users?page[size]=2", json!(null), ""),
@@ -166,7 +166,7 @@ fn tickets() -> Vec<Step> {
         (
             "POST tickets",
             json!({"ticket": {"subject": "S", "comment": {"body": "b"}, "requester_id": "{user}",
-            "tags": ["t"], "priority": "high", "type": "question"}}),
+            "tags": ["t"], "priority": "high", "type": "question", "email_ccs": ["{agent}"]}}),
             "ticket=/ticket/id",
         ),
         (
@@ -182,7 +182,7 @@ fn tickets() -> Vec<Step> {
         ),
         (
             "POST tickets?include=users,groups,organizations,last_audits,metric_sets,dates,sharing_agreements,comment_count,incident_counts,ticket_forms,metric_events,slas",
-            json!({"ticket": {"subject": "S", "description": "d"}}),
+            json!({"ticket": {"subject": "S", "description": "d", "assignee_id": "{me}"}}),
             "",
         ),
         (
@@ -199,6 +199,14 @@ fn tickets() -> Vec<Step> {
         ("GET tickets/recent", json!(null), ""),
         ("GET tickets/show_many?ids={ticket},{ticket2}", json!(null), ""),
         ("GET tickets/show_many?ids={ticket},{ticket2}&include=users,groups,organizations", json!(null), ""),
+        (
+            "POST tickets",
+            json!({"ticket": {"subject": "F", "comment": {"body": "b", "files": ["a.txt"]}}}),
+            "filed=/ticket/id",
+        ),
+        ("GET tickets/{filed}/comments", json!(null), "said=/comments/0/id"),
+        ("GET tickets/{filed}/comments", json!(null), "file=/comments/0/attachments/0/id"),
+        ("PUT tickets/{filed}/comments/{said}/attachments/{file}/redact", json!({}), ""),
         ("GET tickets/{ticket}/comments", json!(null), ""),
         ("GET tickets/{ticket}/comments?page[size]=2", json!(null), ""),
         ("GET tickets/{ticket}/audits", json!(null), ""),
@@ -212,6 +220,7 @@ fn tickets() -> Vec<Step> {
         ("GET satisfaction_ratings/{rating}", json!(null), ""),
         ("GET search?query=type:ticket", json!(null), ""),
         ("GET search?query=type:user", json!(null), ""),
+        ("GET search?query=type:user&page=2&per_page=50", json!(null), ""),
         ("GET search?query=type:organization", json!(null), ""),
         ("GET search?query=type:group", json!(null), ""),
         (
@@ -273,6 +282,12 @@ fn hooks() -> Vec<Step> {
         ("POST webhooks", hook(basic), "hook=/webhook/id"),
         ("POST webhooks", hook(bearer), ""),
         ("POST users", json!({"user": {"name": "Told of"}}), ""),
+        (
+            "POST users/create_many",
+            json!({"users": (0..100).map(|n| json!({"name": format!("Told {n}")})).collect::<Vec<_>>()}),
+            "",
+        ),
+        ("POST /_sim/advance", json!({"seconds": 60}), ""),
         ("POST /_sim/advance", json!({"seconds": 60}), ""),
         ("PUT webhooks/{hook}", hook(json!({"description": "again"})), ""),
         ("GET webhooks/{hook}", json!(null), ""),
@@ -286,6 +301,8 @@ fn hooks() -> Vec<Step> {
 fn ends() -> Vec<Step> {
     vec![
         ("DELETE tickets/destroy_many?ids={ticket2},{ticket3}", json!(null), ""),
+        ("DELETE tickets/destroy_many?ids={filed}&include=users", json!(null), ""),
+        ("DELETE users/destroy_many?ids={user2}&include=groups", json!(null), ""),
         ("DELETE tickets/{ticket}", json!(null), ""),
         ("DELETE users/{user2}", json!(null), ""),
         ("DELETE users/destroy_many?ids={user}", json!(null), ""),
@@ -340,6 +357,13 @@ impl Walk {
         }
     }
 
+    /// What somebody gets who may not.
+    async fn refused(&mut self) {
+        let agent = self.world.post("/_sim/tokens", json!({"role": "agent"})).await.body["token"].clone();
+        let answer = self.world.send(Method::GET, "/api/v2/incremental/users?start_time=0", None, agent.as_str()).await;
+        self.shapes.add("GET /incremental/users", answer.status, &answer.body, 0);
+    }
+
     /// Every audit of every ticket, and the comments of some.
     async fn histories(&mut self) {
         for ticket in self.world.truth("tickets").await {
@@ -353,7 +377,8 @@ impl Walk {
 
 /// The whole walk.
 pub async fn gather() -> Shapes {
-    let settings = Settings { users: Some(130), tickets: Some(150), ..Settings::default() };
+    let jobs = Jobs { typed: true, ..Jobs::default() };
+    let settings = Settings { users: Some(130), tickets: Some(150), jobs: Some(jobs), ..Settings::default() };
     let world = World::start(settings).await;
     world.advance(86_400, 300).await;
     let receiver = Receiver::start(&[200, 500]).await;
@@ -369,5 +394,6 @@ pub async fn gather() -> Shapes {
     for step in &ends() {
         walk.step(step).await;
     }
+    walk.refused().await;
     walk.shapes
 }

@@ -3,7 +3,7 @@
 use crate::common::{Answer, Receiver, World};
 use crate::corpus::Exchange;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use zendesk_sim::Settings;
 
@@ -41,6 +41,26 @@ const KINDS: &[(&str, &str)] = &[
     ("organization_fields", "organization_field"),
     ("webhooks", "webhook"),
 ];
+
+/// What of a recorded user, organization or ticket is given to the one that stands for it.
+const USER: &[&str] = &[
+    "name",
+    "email",
+    "phone",
+    "alias",
+    "details",
+    "notes",
+    "external_id",
+    "signature",
+    "organization_id",
+    "verified",
+    "suspended",
+    "tags",
+    "only_private_comments",
+];
+const ORGANIZATION: &[&str] = &["name", "external_id", "details", "notes", "tags"];
+const TICKET: &[&str] =
+    &["subject", "requester_id", "assignee_id", "group_id", "priority", "type", "external_id", "tags"];
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -84,7 +104,7 @@ impl Replay {
         let mut made: Vec<String> = Vec::new();
         for exchange in session {
             let results = exchange.body["job_status"]["results"].as_array().into_iter().flatten();
-            made.extend(results.filter(|row| row["action"] == "create").map(|row| text(&row["id"])));
+            made.extend(results.filter(|row| row["status"] == "Created").map(|row| text(&row["id"])));
             if exchange.status == Some(201) {
                 made.extend(records(&exchange.body).iter().map(|(_, record)| text(&record["id"])));
             }
@@ -153,101 +173,102 @@ impl Replay {
         self.meet_body(&json!({kind: record}), &[]).await;
         self.world.advance(1, 0).await;
         let known = self.translated(record);
-        let take = |keys: &[&str]| -> Map<String, Value> {
-            keys.iter()
-                .filter(|key| !known[**key].is_null())
-                .map(|key| ((*key).to_owned(), known[*key].clone()))
-                .collect()
-        };
-        let act = |name: &str, mut given: Map<String, Value>| {
-            given.insert("do".into(), name.into());
-            Value::Object(given)
-        };
         let created = match kind {
-            "user" | "agent" => {
-                let mut given = take(&[
-                    "name",
-                    "email",
-                    "phone",
-                    "alias",
-                    "details",
-                    "notes",
-                    "external_id",
-                    "role",
-                    "signature",
-                    "organization_id",
-                    "verified",
-                    "suspended",
-                    "tags",
-                    "only_private_comments",
-                ]);
-                if kind == "agent" {
-                    given.insert("role".into(), "agent".into());
-                }
-                if !known["photo"].is_null() {
-                    given.insert("remote_photo_url".into(), "https://example.com/a.png".into());
-                }
-                given.insert("signs_in".into(), (!known["last_login_at"].is_null()).into());
-                self.world.act(act("create_user", given)).await
+            "user" => self.user(&known, &known["role"]).await,
+            "agent" => self.user(&known, &"agent".into()).await,
+            "organization" => self.act("create_organization", &known, ORGANIZATION, json!({})).await,
+            "ticket" => self.ticket(&known).await,
+            "satisfaction_rating" => self.rating(&known).await,
+            "identity" => self.identity(&known).await,
+            "group_membership" if known["user_id"].is_null() => self.membership().await,
+            "webhook" => self.tried_webhook().await,
+            _ => {
+                let many = KINDS.iter().find(|(_, one)| *one == kind).map_or("", |(many, _)| many);
+                self.world.post(&format!("/api/v2/{many}"), json!({kind: known.clone()})).await.body[kind].clone()
             }
-            "organization" => {
-                self.world
-                    .act(act("create_organization", take(&["name", "external_id", "details", "notes", "tags"])))
-                    .await
-            }
-            "ticket" => {
-                if known["organization_id"].is_i64() {
-                    let (user, home) = (&known["requester_id"], &known["organization_id"]);
-                    self.world.act(json!({"do": "update_user", "user_id": user, "organization_id": home})).await;
-                }
-                let mut given = take(&[
-                    "subject",
-                    "requester_id",
-                    "assignee_id",
-                    "group_id",
-                    "priority",
-                    "type",
-                    "external_id",
-                    "tags",
-                    "status",
-                ]);
-                given.insert("body".into(), known["description"].as_str().unwrap_or("d").into());
-                if known["collaborator_ids"].as_array().is_some_and(|all| !all.is_empty()) {
-                    given.insert("email_ccs".into(), known["collaborator_ids"].clone());
-                }
-                self.world.act(act("create_ticket", given)).await
-            }
-            _ => self
-                .world
-                .post(
-                    &format!("/api/v2/{}", KINDS.iter().find(|(_, one)| *one == kind).map_or("", |(many, _)| many)),
-                    json!({kind: known.clone()}),
-                )
-                .await
-                .body[kind]
-                .clone(),
         };
-        if created["id"].is_null() {
-            println!("      cannot make {kind} {}: {created}", record["id"]);
-            return;
+        if !created["id"].is_null() {
+            self.names.insert(text(&record["id"]), text(&created["id"]));
         }
-        self.names.insert(text(&record["id"]), text(&created["id"]));
         if record["active"] == false && !alive && kind == "user" {
             self.world.act(json!({"do": "delete_user", "user_id": created["id"]})).await;
         }
     }
 
+    /// An act of the admin door with these parts of what is known, and more.
+    async fn act(&self, name: &str, known: &Value, parts: &[&str], more: Value) -> Value {
+        let mut given = json!({"do": name});
+        let taken = parts.iter().filter(|part| !known[**part].is_null()).map(|part| (*part, &known[*part]));
+        for (part, value) in taken {
+            given[part] = value.clone();
+        }
+        for (part, value) in more.as_object().into_iter().flatten() {
+            given[part] = value.clone();
+        }
+        self.world.act(given).await
+    }
+
+    async fn user(&self, known: &Value, role: &Value) -> Value {
+        let mut more = json!({"signs_in": !known["last_login_at"].is_null()});
+        if !role.is_null() {
+            more["role"] = role.clone();
+        }
+        if !known["photo"].is_null() {
+            more["remote_photo_url"] = "https://example.com/a.png".into();
+        }
+        self.act("create_user", known, USER, more).await
+    }
+
+    async fn ticket(&self, known: &Value) -> Value {
+        if known["organization_id"].is_i64() {
+            let home = json!({"user_id": known["requester_id"]});
+            self.act("update_user", known, &["organization_id"], home).await;
+        }
+        let mut more = json!({"body": known["description"].as_str().unwrap_or("d")});
+        if known["collaborator_ids"].as_array().is_some_and(|all| !all.is_empty()) {
+            more["email_ccs"] = known["collaborator_ids"].clone();
+        }
+        let made = self.act("create_ticket", known, TICKET, more).await;
+        if known["satisfaction_rating"]["score"] == "good" {
+            self.rating(&json!({"ticket_id": made["id"], "comment": known["satisfaction_rating"]["comment"]})).await;
+        }
+        made
+    }
+
+    async fn rating(&self, known: &Value) -> Value {
+        let solved = json!({"do": "update_ticket", "ticket_id": known["ticket_id"], "fields": {"status": "solved"}});
+        self.world.act(solved).await;
+        self.act("rate", known, &["ticket_id", "comment"], json!({"score": "good"})).await
+    }
+
+    /// The address a user was made with is there already.
+    async fn identity(&self, known: &Value) -> Value {
+        let path = format!("/api/v2/users/{}/identities", known["user_id"]);
+        let given = json!({"identity": {"type": known["type"], "value": known["value"]}});
+        let made = self.world.post(&path, given).await.body["identity"].clone();
+        if made.is_null() { self.world.get(&path).await.body["identities"][0].clone() } else { made }
+    }
+
+    /// A membership of which only the id is known.
+    async fn membership(&self) -> Value {
+        let agent = self.world.act(json!({"do": "create_user", "name": "Agent", "role": "agent"})).await;
+        let group = self.world.get("/api/v2/groups").await.body["groups"][0]["id"].clone();
+        let given = json!({"group_membership": {"user_id": agent["id"], "group_id": group}});
+        self.world.post("/api/v2/group_memberships", given).await.body["group_membership"].clone()
+    }
+
     /// A webhook with an invocation that was refused.
     async fn tried_webhook(&self) -> Value {
-        let nowhere = Receiver::start(&[403; 9]).await;
+        let nowhere = Receiver::start(&[403; 200]).await;
         let given = json!({"name": "Recorded", "endpoint": nowhere.url, "http_method": "POST", "request_format": "json",
-            "status": "active", "subscriptions": ["zen:event-type:user.created"], "description": "d",
-            "authentication": {"type": "basic_auth", "add_position": "header",
-                "data": {"username": "u", "password": "p"}}});
+            "status": "active", "subscriptions": ["zen:event-type:user.created"], "description": "d"});
         let made = self.world.post("/api/v2/webhooks", json!({ "webhook": given })).await.body["webhook"].clone();
-        self.world.put(&format!("/api/v2/webhooks/{}", text(&made["id"])), json!({ "webhook": given })).await;
-        self.world.act(json!({"do": "create_user", "name": "Told of"})).await;
-        self.world.post("/_sim/drain", json!({"all": true})).await;
+        // More than a page of invocations.
+        let users: Vec<_> = (0..60).map(|n| json!({"name": format!("Told {n}")})).collect();
+        for _ in 0..2 {
+            self.world.post("/api/v2/users/create_many", json!({ "users": users })).await;
+            self.world.advance(60, 0).await;
+        }
         made
     }
 
@@ -275,7 +296,7 @@ impl Replay {
     fn target(&self, target: &str) -> String {
         let mut put = String::new();
         let mut word = String::new();
-        let mut flush = |word: &mut String, put: &mut String| {
+        let flush = |word: &mut String, put: &mut String| {
             let plain = word.replace("%3D", "=");
             put.push_str(self.word(&plain).map_or(word.clone(), |name| name.replace('=', "%3D")).as_str());
             word.clear();

@@ -11,11 +11,31 @@ use std::collections::BTreeSet;
 const OUTSIDE: &[(&str, &str)] = &[
     ("/apps/", "apps of the marketplace: Deskbridge is none and installs none"),
     ("/users/me/settings", "how the web pages look to an agent"),
+    ("/suspended_tickets", "mail that never became a ticket"),
+    ("/requests", "what customers see of their own tickets: no client of ours signs in as one"),
+    ("/imports/tickets", "tickets brought along from elsewhere"),
 ];
 
 /// What a session got otherwise than the simulation answers, with the reason: part of the session's name and place, part
 /// of the fault.
-const EXPLAINED: &[(&str, &str, &str)] = &[];
+const EXPLAINED: &[(&str, &str, &str)] = &[
+    ("deletion@3e9a724#0", "Some(200) became 204", "of 2012; since 2015 a deleted membership is answered with 204"),
+    ("TestTicketCreateUpdateDelete", "generated_timestamp", "of 2023; in 2024 it stands in the answer to a write too"),
+    (
+        "delete_single@934efec#0",
+        "via | source.from",
+        "the account's triggers wrote to nobody, ours writes to the requester",
+    ),
+    (
+        "update_single@f86f18c#0",
+        "via | source.from",
+        "the account's triggers wrote to nobody, ours writes to the requester",
+    ),
+    ("show_ticket@6e607a7#0", "| all", "the account has one agent, whose group and organization a new ticket gets"),
+    ("delete_single@f00e028#0", "| all", "the account has one agent, whose group and organization a new ticket gets"),
+    ("update_single@4a47b54#0", "| all", "the account has one agent, whose group and organization a new ticket gets"),
+    ("update_single@4a47b54#1", "lacks", "the recorder kept the audit of the ticket's creation with its update"),
+];
 
 fn shape(exchange: &Exchange, status: u16, body: &serde_json::Value) -> Shapes {
     let mut shapes = Shapes::default();
@@ -30,7 +50,9 @@ fn unexplained(lacking: Lacking, other: &Shapes, list: &[Difference]) -> Vec<Str
     let open = |(record, path, kind, _): &(String, String, &'static str, _)| {
         let there = other.0.get(record).and_then(|keys| keys.get(path));
         let null = there.is_some_and(|types| *kind == "null" || types.contains_key("null"));
-        !null && !list.iter().any(|difference| difference.covers(record, path, kind))
+        // Custom fields are each account's own.
+        let own = path.contains(".*") || path.contains("fields[]");
+        !null && !own && !list.iter().any(|difference| difference.covers(record, path, kind))
     };
     lacking.into_iter().filter(open).map(|(record, path, kind, _)| format!("{record} | {path} | {kind}")).collect()
 }
