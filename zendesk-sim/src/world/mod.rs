@@ -15,6 +15,7 @@ pub mod ticket;
 pub mod tokens;
 pub mod user;
 
+use crate::acts::uploads::Upload;
 use crate::options::{Exports, Faults, Options};
 use crate::time::Stamp;
 use catalog::Catalog;
@@ -89,6 +90,8 @@ pub struct World {
     pub faults: Faults,
     /// What was done.
     pub acts: VecDeque<Act>,
+    /// Files that wait for their comment, by token.
+    pub uploads: BTreeMap<String, Upload>,
     /// Replies by idempotency key: parameters, ticket id, when.
     pub idempotency: BTreeMap<String, (Value, i64, Stamp)>,
     /// Randomness of life: nothing else may draw from it.
@@ -125,6 +128,7 @@ impl World {
             jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
+            uploads: BTreeMap::new(),
             idempotency: BTreeMap::new(),
             life: ChaCha8Rng::seed_from_u64(options.seed),
             chance: ChaCha8Rng::seed_from_u64(options.seed ^ 0x00ff_00ff),
@@ -159,6 +163,7 @@ impl World {
         TicketFrame {
             host: &self.host,
             users: &self.users,
+            problems: &self.index.problems,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,
