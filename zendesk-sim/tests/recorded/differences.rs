@@ -60,7 +60,6 @@ pub const RECORDED_ONLY: &[Difference] = &[
         "all",
         "what customers see of their own tickets: no client of ours signs in as one",
     ),
-    is(Why::Outside, "POST /imports/tickets", "", "all", "tickets brought along from elsewhere"),
     is(Why::Outside, "event AssociateAttValsEvent", "", "all", "skills of agents (omnichannel routing)"),
     is(Why::Outside, "event External", "", "all", "a trigger that calls a target of before webhooks"),
     is(Why::Outside, "event WebhookEvent", "", "all", "a trigger that calls a webhook, as an event of the ticket"),
