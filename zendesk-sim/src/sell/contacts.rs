@@ -118,7 +118,7 @@ fn matches(contact: &Contact, filters: &[(&str, &str)]) -> bool {
     filters.iter().all(|(name, wanted)| match contact.get(name) {
         Value::String(text) => text.to_lowercase() == wanted.to_lowercase(),
         Value::Null => false,
-        other => other.to_string() == *wanted,
+        other => serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *other),
     })
 }
 
