@@ -9,6 +9,7 @@ mod faults;
 mod import;
 mod inbound;
 mod lifecycle;
+mod oauth;
 mod people;
 mod retention;
 mod schema;
