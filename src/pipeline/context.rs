@@ -134,7 +134,7 @@ impl Context {
         credentials: Credentials,
         settings: &SourceSettings,
     ) -> Result<Client, FlowError> {
-        Ok(Client::new(self.options(name, base_url, settings), Login::With(credentials), self.clock.clone())?)
+        Ok(Client::new(self.options(name, base_url, settings), credentials, self.clock.clone())?)
     }
 
     /// The keeper of the tokens of a source whose admin signed in by browser.

@@ -1,10 +1,14 @@
-//! Bodies of answers, read to a bound; and what a connection that breaks means.
+//! The bytes of an answer: never more than allowed, and what it means when they do not come.
 
 use super::error::Kind;
 
-/// Reads a body of at most `most` bytes.
-pub(super) async fn read(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, Kind> {
-    let mut bytes = Vec::with_capacity(response.content_length().unwrap_or(0).min(most as u64) as usize);
+/// Room made before the first byte came: what an answer says of its own length is believed up to here.
+const FIRST_ROOM: u64 = 1 << 20;
+
+/// Reads a body of at most `most` bytes, counted after unpacking. The time is bounded by the client's own limit, which is
+/// for the whole request: bytes that trickle do not prolong it.
+pub async fn read(mut response: reqwest::Response, most: usize) -> Result<Vec<u8>, Kind> {
+    let mut bytes = Vec::with_capacity(response.content_length().unwrap_or(0).min(FIRST_ROOM) as usize);
     while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if bytes.len() + chunk.len() > most {
             return Err(Kind::TooLarge(most));
@@ -14,12 +18,15 @@ pub(super) async fn read(mut response: reqwest::Response, most: usize) -> Result
     Ok(bytes)
 }
 
-/// What a request that got no answer means.
-pub(super) fn broken(error: reqwest::Error) -> Kind {
+/// What an error of the connection means. The address may hold parameters: it is left out.
+pub fn broken(error: reqwest::Error) -> Kind {
     if error.is_timeout() {
         return Kind::TimedOut;
     }
-    // The address may hold parameters: it is left out.
-    let error = error.without_url();
-    Kind::Network(crate::telemetry::error_chain(&error))
+    let is_connect = error.is_connect();
+    let words = crate::telemetry::error_chain(&error.without_url());
+    match is_connect {
+        true => Kind::Network(words),
+        false => Kind::Broken(words),
+    }
 }

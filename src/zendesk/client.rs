@@ -12,7 +12,7 @@ use crate::rules::retry::{self, Failure, Retry};
 use base64::Engine;
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::BoxFuture;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
@@ -73,13 +73,22 @@ pub enum Login {
     Renewed(Arc<dyn AccessTokens>),
 }
 
+impl From<Credentials> for Login {
+    fn from(credentials: Credentials) -> Login {
+        Login::With(credentials)
+    }
+}
+
 /// Longest wait for the budget within a request; longer ones are left to the schedule.
 const LONGEST_WAIT: Duration = Duration::seconds(90);
 
+/// Longest stop of a shared budget because one answer asked for it: no window of Zendesk's is longer (Z§6).
+const LONGEST_BLOCK: Duration = Duration::minutes(10);
+
 impl Client {
     /// A client. Fails only when the TLS set-up does.
-    pub fn new(options: ClientOptions, login: Login, clock: Clock) -> Result<Client, ApiError> {
-        let http = http(&options)?;
+    pub fn new(options: ClientOptions, login: impl Into<Login>, clock: Clock) -> Result<Client, ApiError> {
+        let (http, login) = (http(&options)?, login.into());
         let limiter = Limiter::new(clock.clone(), options.requests_per_minute, options.incremental_per_minute);
         Ok(Client { options, http, login, fetched: Mutex::new(None), limiter, clock })
     }
@@ -231,13 +240,20 @@ impl Client {
     }
 
     fn kind_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], budget: Budget) -> Kind {
-        let said = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let said = said.and_then(|text| retry::parse_retry_after(text, self.clock.now()));
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        // A date is measured by the clock of who wrote it. What says more than an hour is a mistake (`MAX_RETRY_AFTER`).
+        let theirs = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        let now = theirs.map_or_else(|| self.clock.now(), |date| date.with_timezone(&Utc));
+        let said = text(RETRY_AFTER).and_then(|text| retry::parse_retry_after(text, now));
+        let said = said.map(|wait| wait.min(retry::MAX_RETRY_AFTER));
         let code = || error_message(status.as_u16(), body).code;
         match (status.as_u16(), retry::classify(status.as_u16(), said)) {
             (_, Failure::RateLimited { retry_after }) => {
                 let wait = if retry_after.is_zero() { std::time::Duration::from_secs(10) } else { retry_after };
-                self.limiter.block(budget, Duration::from_std(wait).unwrap_or(LONGEST_WAIT));
+                // A 503 tells of this endpoint, not of the budget that others share.
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    self.limiter.block(budget, Duration::from_std(wait).unwrap_or(LONGEST_BLOCK).min(LONGEST_BLOCK));
+                }
                 Kind::RateLimited { retry_after: wait }
             }
             (_, Failure::Unauthorized) => Kind::Unauthorized,

@@ -1,5 +1,6 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
+mod bad_input;
 mod canary;
 mod compare;
 mod convergence;
@@ -10,6 +11,7 @@ mod import;
 mod inbound;
 mod lifecycle;
 mod oauth;
+mod oddities;
 mod people;
 mod retention;
 mod schema;
