@@ -1,14 +1,14 @@
 //! A daemon that is killed in the midst of a renewal: the next one goes on, or the source says that it needs somebody.
 
 use super::Desk;
+use chrono::{DateTime, Utc};
 use deskbridge::db;
-use deskbridge::model::grant::{Pair, Renewal};
+use deskbridge::model::grant::{Grant, Pair, Renewal};
 use deskbridge::pipeline::context::Context;
 use deskbridge::pipeline::grant::{self, Standing};
 use deskbridge::pipeline::sign_in::Purpose;
 use proptest::prelude::*;
 use serde_json::json;
-use std::time::Duration;
 
 /// Runs a daemon's request on a runtime of its own, waits until `reached`, and kills it with all its tasks.
 async fn killed_when(desk: &Desk, reached: impl AsyncFn() -> bool) {
@@ -21,12 +21,12 @@ async fn killed_when(desk: &Desk, reached: impl AsyncFn() -> bool) {
         _ = ctx.client(&source).expect("a client").get("/api/v2/users/me").await;
         std::future::pending::<()>().await;
     });
-    for _ in 0..500 {
+    for _ in 0..10_000 {
         if reached().await {
             runtime.shutdown_background();
             return;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::task::yield_now().await;
     }
     panic!("the daemon does not get there");
 }
@@ -115,7 +115,7 @@ async fn frozen_between_zendesks_answer_and_our_commit() {
     desk.ask(&desk.daemon()).await.expect("works again");
 }
 
-fn open(ctx: &Context, grant: &deskbridge::model::grant::Grant) -> Pair {
+fn open(ctx: &Context, grant: &Grant) -> Pair {
     deskbridge::pipeline::keeper::open(&ctx.sealer, grant).expect("opens")
 }
 
@@ -143,75 +143,89 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     proptest::collection::vec(one, 1..40)
 }
 
-/// Plays renewals of several daemons over the real table against Zendesk's rule: a refresh token is good once.
-async fn play(ctx: &Context, source_id: i64, moves: &[Move]) -> Result<(), TestCaseError> {
-    let mut db = ctx.pool.acquire().await.expect("a connection");
-    let begun = ctx.clock.now();
-    let mut now = begun;
-    let pair = |number: u64| Pair {
-        access_token: format!("a{number}"),
-        refresh_token: number.to_string(),
-        scopes: Vec::new(),
-        issued_at: begun,
-        access_expires_at: begun + chrono::Duration::days(2),
-        refresh_expires_at: begun + chrono::Duration::days(90),
-    };
-    // The number of the one refresh token that Zendesk takes; tokens stand in the row unsealed here.
-    let mut good = 0;
-    db::grant::put(&mut db, source_id, &pair(0), b"0", now).await.expect("put");
-    let (mut daemons, mut disturbed) = ([At::Nothing; 3], false);
-    let last = [
-        Move::Time,
-        Move::Step(0),
-        Move::Step(0),
-        Move::Step(0),
-        Move::Time,
-        Move::Step(1),
-        Move::Step(1),
-        Move::Step(1),
-    ];
-    let mut ends = [Move::Crash(0), Move::Crash(1), Move::Crash(2)].to_vec();
-    ends.extend(last);
-    for (index, step) in moves.iter().chain(&ends).enumerate() {
-        let who = match *step {
-            Move::Time => {
-                now += chrono::Duration::seconds(61);
-                disturbed |= index < moves.len();
-                continue;
-            }
-            Move::Crash(who) => {
-                disturbed |= !matches!(daemons[who], At::Nothing);
-                daemons[who] = At::Nothing;
-                continue;
-            }
-            Move::Step(who) => who,
-        };
-        let grant = db::grant::get(&mut db, source_id).await.expect("read").expect("a grant");
-        daemons[who] = match daemons[who] {
-            At::Nothing if grant.renewal(now) == Renewal::Free => {
-                let until = now + chrono::Duration::seconds(60);
-                db::grant::intend(&mut db, source_id, grant.version, now, until).await.expect("intended");
+/// Renewals over the real table, against Zendesk's rule: a refresh token is good once. Tokens are numbers, unsealed here.
+struct Play {
+    db: sqlx::pool::PoolConnection<sqlx::Postgres>,
+    source_id: i64,
+    begun: DateTime<Utc>,
+    now: DateTime<Utc>,
+    /// The one refresh token that Zendesk takes.
+    good: u64,
+}
+
+impl Play {
+    fn pair(&self, number: u64) -> Pair {
+        Pair {
+            access_token: format!("a{number}"),
+            refresh_token: number.to_string(),
+            scopes: Vec::new(),
+            issued_at: self.begun,
+            access_expires_at: self.begun + chrono::Duration::days(2),
+            refresh_expires_at: self.begun + chrono::Duration::days(90),
+        }
+    }
+
+    async fn grant(&mut self) -> Grant {
+        db::grant::get(&mut self.db, self.source_id).await.expect("read").expect("a grant")
+    }
+
+    /// The next step of a daemon.
+    async fn step(&mut self, at: At) -> At {
+        let grant = self.grant().await;
+        match at {
+            At::Nothing if grant.renewal(self.now) == Renewal::Free => {
+                let until = self.now + chrono::Duration::seconds(60);
+                let intended = db::grant::intend(&mut self.db, self.source_id, grant.version, self.now, until).await;
+                intended.expect("intended");
                 At::Intended(grant.version, String::from_utf8_lossy(&grant.tokens).parse().expect("a number"))
             }
             At::Nothing => At::Nothing,
             At::Intended(version, token) => {
-                let taken = token == good;
-                good += u64::from(taken);
-                At::Answered(version, taken.then_some(good))
+                let taken = token == self.good;
+                self.good += u64::from(taken);
+                At::Answered(version, taken.then_some(self.good))
             }
             At::Answered(version, Some(token)) => {
-                let text = token.to_string();
-                let stored = db::grant::renewed(&mut db, source_id, version, &pair(token), text.as_bytes(), now).await;
-                prop_assert!(stored.expect("stored"), "a pair that Zendesk gave always finds its place");
+                let (pair, text) = (self.pair(token), token.to_string());
+                let stored =
+                    db::grant::renewed(&mut self.db, self.source_id, version, &pair, text.as_bytes(), self.now).await;
+                assert!(stored.expect("stored"), "a pair that Zendesk gave always finds its place");
                 At::Nothing
             }
             At::Answered(version, None) => {
-                db::grant::lost(&mut db, source_id, version, "refused", now).await.expect("marked");
+                db::grant::lost(&mut self.db, self.source_id, version, "refused", self.now).await.expect("marked");
                 At::Nothing
             }
-        };
+        }
     }
-    let end = db::grant::get(&mut db, source_id).await.expect("read").expect("a grant");
+}
+
+/// Plays these moves; in the end all daemons die, and two new ones have time to do what they can.
+async fn play(ctx: &Context, source_id: i64, moves: &[Move]) -> Result<(), TestCaseError> {
+    let begun = ctx.clock.now();
+    let db = ctx.pool.acquire().await.expect("a connection");
+    let mut play = Play { db, source_id, begun, now: begun, good: 0 };
+    let first = play.pair(0);
+    db::grant::put(&mut play.db, source_id, &first, b"0", begun).await.expect("put");
+    let (mut daemons, mut disturbed) = ([At::Nothing; 3], false);
+    let mut ends = vec![Move::Crash(0), Move::Crash(1), Move::Crash(2)];
+    for who in [0, 1] {
+        ends.extend([Move::Time, Move::Step(who), Move::Step(who), Move::Step(who)]);
+    }
+    for (index, step) in moves.iter().chain(&ends).enumerate() {
+        match *step {
+            Move::Time => {
+                play.now += chrono::Duration::seconds(61);
+                disturbed |= index < moves.len();
+            }
+            Move::Crash(who) => {
+                disturbed |= !matches!(daemons[who], At::Nothing);
+                daemons[who] = At::Nothing;
+            }
+            Move::Step(who) => daemons[who] = play.step(daemons[who]).await,
+        }
+    }
+    let (end, good) = (play.grant().await, play.good);
     let usable = end.tokens == good.to_string().as_bytes();
     prop_assert!(usable || end.lost_at.is_some(), "locked out without saying so: {:?}", end);
     prop_assert!(!(usable && end.lost_at.is_some()), "good tokens are not given up: {:?}", end);
