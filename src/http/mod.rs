@@ -28,6 +28,7 @@ pub fn admin(state: admin::AdminState, health: health::HealthState) -> Router {
     let sign_in = callback(state.ctx.clone());
     let admin = Router::new()
         .route("/metrics", get(admin::metrics))
+        .route("/health/detail", get(admin::detail))
         .route("/health/ready", get(admin::ready))
         .route("/health/live", get(health::live))
         .with_state((state, health));

@@ -11,6 +11,8 @@ pub enum JobKind {
     Prune,
     /// Renew the tokens of a source.
     Renew,
+    /// Look at our webhook in Zendesk.
+    Watch,
 }
 
 impl JobKind {
@@ -21,13 +23,14 @@ impl JobKind {
             JobKind::Poll => "poll",
             JobKind::Prune => "prune",
             JobKind::Renew => "renew",
+            JobKind::Watch => "watch",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
         use JobKind::*;
-        [Apply, Poll, Prune, Renew].into_iter().find(|kind| kind.as_str() == text)
+        [Apply, Poll, Prune, Renew, Watch].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

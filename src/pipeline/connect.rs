@@ -4,6 +4,8 @@ use super::context::{Context, FlowError};
 use super::grant;
 use super::keeper;
 use super::prune;
+use super::webhook::{self, BY_HAND};
+use crate::config::SecretText;
 use crate::db::{self, partition};
 use crate::model::retention::{Keep, Retention};
 use crate::model::source::{Credentials, Source, SourceSettings, SourceState};
@@ -11,6 +13,7 @@ use crate::model::stream::Stream;
 use crate::rules::retention;
 use crate::zendesk::account::{self, AccountError, Identity};
 use crate::zendesk::client::Client;
+use crate::zendesk::error::{ApiError, Kind};
 use crate::zendesk::webhooks::{self, Fault};
 use chrono::{DateTime, Months, Utc};
 use std::sync::Arc;
@@ -75,8 +78,8 @@ impl From<sqlx::Error> for LifecycleError {
     }
 }
 
-impl From<crate::zendesk::error::ApiError> for LifecycleError {
-    fn from(error: crate::zendesk::error::ApiError) -> Self {
+impl From<ApiError> for LifecycleError {
+    fn from(error: ApiError) -> Self {
         LifecycleError::Account(error.into())
     }
 }
@@ -220,11 +223,16 @@ pub async fn migrate(ctx: &Context, source: Source, credentials: Credentials) ->
     let former = account::verify(&*ctx.client(&source)?, false).await.ok();
     let client = Arc::new(ctx.connect(&source.name, &base_url, credentials.clone(), &source.settings)?);
     let identity = check(&client, &credentials).await?;
-    let by_hand = source.webhook_id.as_deref() == Some("manual");
+    let by_hand = webhook::is_by_hand(&source);
     let same = match (former, source.webhook_id.as_deref().filter(|_| !by_hand)) {
         (Some(former), _) => account::has_admin(&client, former.user_id).await?,
         (None, Some(id)) => {
-            webhooks::find(&client, &source.name, Some(id)).await?.is_some_and(|webhook| webhook.id == id)
+            // Ids of webhooks are unique among all accounts, too.
+            match webhooks::signing_secret(&webhooks::Api::patient(&client), id).await {
+                Ok(_) => true,
+                Err(ApiError { kind: Kind::NotFound, .. }) => false,
+                Err(error) => return Err(error.into()),
+            }
         }
         (None, None) => true,
     };
@@ -271,16 +279,17 @@ async fn establish(
 ) -> Result<Connection, LifecycleError> {
     let Access { client, identity, credentials } = access;
     let warnings = identity.scopes.as_deref().map(account::missing_scopes).unwrap_or_default();
-    let endpoint = endpoint(ctx, &source.name);
+    let endpoint = webhook::endpoint(ctx, &source.name);
     let repaired = match manual_webhook {
         Some(secret) => {
             if let Some(secret) = secret {
-                store_secret(ctx, &source, "manual", secret.as_bytes()).await?;
+                let secret = SecretText::new(secret);
+                webhook::store_secret(ctx, &mut *ctx.pool.acquire().await?, &source, BY_HAND, &secret).await?;
             }
             None
         }
         None => {
-            Some(set_up_webhook(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?)
+            Some(webhook::set_up(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?)
         }
     };
     let former = grant::of(ctx, &source).await?.filter(|_| credentials.is_some());
@@ -293,36 +302,6 @@ async fn establish(
     let source = find(ctx, source.workspace_id, &source.name).await?;
     let endpoint = endpoint.unwrap_or_else(|| format!("https://YOUR-HOST/webhooks/zendesk/{}", source.name));
     Ok(Connection { source, identity, warnings, endpoint, repaired })
-}
-
-/// Where Zendesk sends a source's webhooks, if we know our own address.
-pub fn endpoint(ctx: &Context, name: &str) -> Option<String> {
-    Some(format!("{}/webhooks/zendesk/{name}", ctx.settings.public.base_url.as_deref()?))
-}
-
-/// Finds, repairs or makes our webhook and stores its signing secret. Answers what was wrong.
-pub async fn set_up_webhook(
-    ctx: &Context,
-    client: &Client,
-    source: &Source,
-    endpoint: &str,
-) -> Result<Vec<Fault>, LifecycleError> {
-    let (webhook, faults) = webhooks::ensure(client, &source.name, source.webhook_id.as_deref(), endpoint).await?;
-    let secret = webhooks::signing_secret(client, &webhook.id).await?;
-    store_secret(ctx, source, &webhook.id, secret.expose().as_bytes()).await?;
-    Ok(faults)
-}
-
-/// Stores a signing secret, sealed. One that differs from the former leaves that valid beside it: a rotation.
-async fn store_secret(ctx: &Context, source: &Source, webhook_id: &str, secret: &[u8]) -> Result<(), LifecycleError> {
-    let bound_to = source.sealed_as("webhook_secret");
-    let former = source.webhook_secret.as_deref();
-    let differs = former.is_some_and(|sealed| ctx.sealer.open(sealed, &bound_to).ok().as_deref() != Some(secret));
-    let sealed = ctx.sealer.seal(secret, &bound_to);
-    let mut db = ctx.pool.acquire().await?;
-    db::source::set_webhook(&mut db, source.id, webhook_id, &sealed, former.filter(|_| differs), ctx.clock.now())
-        .await?;
-    Ok(())
 }
 
 async fn go_live(
@@ -342,6 +321,7 @@ async fn go_live(
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
     db::checkpoint::schedule(&mut tx, source.id, &streams, now).await?;
     db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
+    db::webhook_watch::ensure(&mut tx, source.id, now).await?;
     if source.state != SourceState::Syncing
         && !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await?
     {

@@ -4,7 +4,8 @@ use super::context::{Context, FlowError};
 use super::grant;
 use crate::db;
 use crate::telemetry::{
-    DEAD_LETTERS, JOBS, NEEDS_RECONNECT, OAUTH_ENDS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, ZENDESK_BUDGET_LEFT,
+    DEAD_LETTERS, JOBS, NEEDS_RECONNECT, OAUTH_ENDS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, WEBHOOK_OK,
+    ZENDESK_BUDGET_LEFT,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -42,6 +43,11 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
             metrics::gauge!(OAUTH_ENDS, "source" => source.name.clone())
                 .set((grant.refresh_expires_at - now).as_seconds_f64());
         }
+    }
+    let live: BTreeSet<i64> = sources.iter().filter(|source| source.state.is_live()).map(|source| source.id).collect();
+    for (source, watch) in db::webhook_watch::all(&mut db).await?.into_iter().filter(|(id, _)| live.contains(id)) {
+        let is_ok = watch.checked_at.is_some() && watch.problem.is_none();
+        metrics::gauge!(WEBHOOK_OK, "source" => name(source)).set(f64::from(u8::from(is_ok)));
     }
     for state in ["waiting", "running"] {
         metrics::gauge!(JOBS, "state" => state).set(0.0);

@@ -70,6 +70,21 @@ pub enum Standing {
     NeedsReconnect(String),
 }
 
+impl Standing {
+    /// What is wrong, in words.
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Standing::Good => None,
+            Standing::Failing(error) => Some(format!("the tokens could not be renewed: {error}")),
+            Standing::EndsSoon(end, error) => Some(format!(
+                "the tokens cannot be renewed, and the refresh token ends at {}: {error}",
+                end.format("%Y-%m-%d %H:%M UTC")
+            )),
+            Standing::NeedsReconnect(error) => Some(format!("needs reconnect: {error}")),
+        }
+    }
+}
+
 /// How a grant stands.
 pub fn standing(grant: &Grant, within: Duration, now: DateTime<Utc>) -> Standing {
     let error = || grant.error.clone().unwrap_or_else(|| "nobody renews it: see whether a daemon runs".into());

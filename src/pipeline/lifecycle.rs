@@ -4,15 +4,14 @@ use super::connect::refused;
 use super::context::{Context, FlowError};
 use super::grant;
 use super::keeper;
+use super::webhook::BY_HAND;
 use crate::db::{self, partition};
 use crate::model::source::{Source, SourceSettings, SourceState};
 use crate::model::stream::Stream;
 use crate::zendesk::webhooks;
 use chrono::{DateTime, Months, Utc};
 
-pub use super::connect::{
-    Connect, Connection, LifecycleError, connect, endpoint, find, migrate, reconnect, set_up_webhook,
-};
+pub use super::connect::{Connect, Connection, LifecycleError, connect, find, migrate, reconnect};
 
 /// Stops a source: nothing new comes in, our webhook is removed from Zendesk, tokens of a sign-in are taken back. Answers
 /// why the webhook could not be removed, if so.
@@ -21,7 +20,7 @@ pub async fn disconnect(ctx: &Context, source: &Source) -> Result<Option<String>
         return Err(refused(source, "disconnect", ""));
     }
     let left = match &source.webhook_id {
-        Some(id) if id != "manual" => match ctx.client(source) {
+        Some(id) if id != BY_HAND => match ctx.client(source) {
             Ok(client) => {
                 let left = webhooks::remove(&client, id).await.err().map(|error| error.to_string());
                 client.sign_out().await;

@@ -18,3 +18,5 @@ pub mod poll;
 pub mod prune;
 pub mod receive;
 pub mod sign_in;
+pub mod watch;
+pub mod webhook;

@@ -4,6 +4,7 @@
 use super::connect::{self, Connect, Connection, LifecycleError};
 use super::context::{Context, FlowError};
 use super::grant;
+use super::webhook;
 use crate::db;
 use crate::model::source::{Credentials, SourceSettings};
 use crate::secret;
@@ -147,11 +148,11 @@ pub async fn begin(ctx: &Context, wish: Wish) -> Result<Begun, LifecycleError> {
         }
         Purpose::Reconnect { name } => {
             let source = connect::find(ctx, wish.workspace, name).await?;
-            (connect::may_reconnect(&source)?, source.webhook_id.as_deref() == Some("manual"))
+            (connect::may_reconnect(&source)?, webhook::is_by_hand(&source))
         }
         Purpose::Migrate { name } => {
             let source = connect::find(ctx, wish.workspace, name).await?;
-            (connect::may_migrate(ctx, &source)?, source.webhook_id.as_deref() == Some("manual"))
+            (connect::may_migrate(ctx, &source)?, webhook::is_by_hand(&source))
         }
     };
     if wish.manual_webhook.is_none() && !by_hand && ctx.settings.public.base_url.is_none() {

@@ -17,4 +17,6 @@ mod retention;
 mod schema;
 mod support;
 mod tidy;
+mod webhook_rotation;
+mod webhook_watch;
 mod webhooks;

@@ -14,6 +14,7 @@ pub mod ticket;
 pub mod tokens;
 pub mod user;
 
+use crate::acts::uploads::Upload;
 use crate::options::{Faults, Options};
 use crate::time::Stamp;
 use catalog::Catalog;
@@ -86,6 +87,8 @@ pub struct World {
     pub faults: Faults,
     /// What was done.
     pub acts: VecDeque<Act>,
+    /// Files that wait for their comment, by token.
+    pub uploads: BTreeMap<String, Upload>,
     /// Replies by idempotency key: parameters, ticket id, when.
     pub idempotency: BTreeMap<String, (Value, i64, Stamp)>,
     /// Randomness of life: nothing else may draw from it.
@@ -121,6 +124,7 @@ impl World {
             jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
+            uploads: BTreeMap::new(),
             idempotency: BTreeMap::new(),
             life: ChaCha8Rng::seed_from_u64(options.seed),
             chance: ChaCha8Rng::seed_from_u64(options.seed ^ 0x00ff_00ff),
@@ -155,6 +159,7 @@ impl World {
         TicketFrame {
             host: &self.host,
             users: &self.users,
+            problems: &self.index.problems,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,
