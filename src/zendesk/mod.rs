@@ -7,6 +7,8 @@ pub mod client;
 pub mod decode;
 pub mod error;
 pub mod limiter;
+pub mod purse;
 pub mod stream;
 pub mod verify;
 pub mod webhooks;
+pub mod window;
