@@ -2,8 +2,10 @@
 use crate::admin;
 use crate::clock::Clock;
 use crate::deliver;
+use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
-use crate::http::limits::Limits;
+use crate::http::limits::{Limits, Terms};
+use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
@@ -11,7 +13,7 @@ use crate::options::Options;
 use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -116,6 +118,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     // A kept account may have lived faster than real time: its time goes on from there.
     clock.advance_ms(reached.0 * 1000 - clock.now_ms());
     let about = about(&world, &url);
+    let terms = Terms::new(&options, clock.factor());
     let shared = Arc::new(Shared {
         clock,
         client: reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?,
@@ -129,7 +132,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
             limits: Limits::default(),
             traffic: Traffic::default(),
             limited: options.limits,
-            plan: options.plan,
+            terms,
         }),
     });
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
@@ -143,7 +146,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     }
     tokio::spawn(async move {
         // Serving ends only with the runtime itself.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router.into_make_service_with_connect_info::<Tap>()).await;
     });
     Ok((url, about))
 }
@@ -152,7 +155,8 @@ fn about(world: &World, url: &str) -> Value {
     let email = world.users.get(&world.admin_id()).and_then(|user| user.email.clone());
     json!({"listening": url, "admin": format!("{url}/_sim"), "subdomain": world.subdomain, "admin_email": email,
         "api_token": world.tokens.api.first(), "oauth_token": world.tokens.oauth.first().map(|t| &t.secret),
-        "client_id": world.tokens.client_id, "client_secret": world.tokens.client_secret,
+        "client_id": world.tokens.clients.first().map(|client| &client.identifier),
+        "client_secret": world.tokens.clients.first().map(|client| &client.secret),
         "account_id": world.account_id})
 }
 
@@ -176,9 +180,13 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if req.method != "GET" {
         shared.wake.notify_one();
     }
-    match answer {
-        Some(reply) => respond(reply),
-        None => std::future::pending().await,
+    let Some(reply) = answer else {
+        return std::future::pending().await;
+    };
+    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, &req, reply);
+    match sent {
+        Sent::Whole(reply) => respond(reply),
+        Sent::Raw(raw) => raw.write(head.extensions.get::<ConnectInfo<Tap>>().map(|tap| &tap.0)).await,
     }
 }
 

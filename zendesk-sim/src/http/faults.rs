@@ -12,6 +12,8 @@ pub enum Fault {
     Silence,
     /// This answer comes instead.
     Instead(Reply),
+    /// A 429 comes although budget is left, as its headers say.
+    TooMany,
 }
 
 /// Whether a fault strikes this request.
@@ -57,10 +59,15 @@ pub fn strike(world: &mut World, req: &Req) -> Fault {
         let reply = Reply::json(503, &json!({"error": "DatabaseError", "description": "Down for maintenance"}));
         Fault::Instead(reply.with("retry-after", "1"))
     } else if roll < five + busy + many {
-        Fault::Instead(limits::too_many(1, odd))
+        Fault::TooMany
     } else {
         Fault::None
     }
+}
+
+/// Whether the answer to this request, which was carried out, is lost on its way.
+pub fn lost(world: &World, req: &Req) -> bool {
+    world.faults.lost_answer_paths.iter().any(|path| req.path.contains(path.as_str()))
 }
 
 /// Cuts an answer short, if its path asks for that.

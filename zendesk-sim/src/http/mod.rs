@@ -1,10 +1,12 @@
 //! Requests and replies as the simulated endpoints see them.
 pub mod auth;
+pub mod bad;
 pub mod faults;
 pub mod gate;
 pub mod limits;
 pub mod page;
 pub mod weight;
+pub mod wire;
 
 use crate::acts::Refusal;
 use crate::time::Stamp;

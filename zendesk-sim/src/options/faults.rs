@@ -1,4 +1,5 @@
 //! What goes wrong on purpose.
+use crate::http::bad::Bad;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ pub struct Faults {
     pub http_429_share: f64,
     /// Requests whose path contains one of these never get an answer.
     pub timeout_paths: Vec<String>,
+    /// Requests whose path contains one of these are carried out, and their answers are lost.
+    pub lost_answer_paths: Vec<String>,
     /// These get a 200 with an HTML page.
     pub html_paths: Vec<String>,
     /// These get a 200 with an empty body.
@@ -42,4 +45,6 @@ pub struct Faults {
     pub gateway_timeout_over_per_page: Option<usize>,
     /// Ids, per stream (users, organizations, tickets, ticket_events), served with wrong types.
     pub poison_records: BTreeMap<String, Vec<i64>>,
+    /// Answers that no client should be sent; the first that fits a request strikes.
+    pub bad_answers: Vec<Bad>,
 }
