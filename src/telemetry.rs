@@ -26,6 +26,8 @@ pub const STREAM_FRESHNESS: &str = "deskbridge_stream_freshness_seconds";
 pub const ZENDESK_REQUESTS: &str = "deskbridge_zendesk_requests_total";
 /// Requests that a budget still allows this minute, by `source` and `budget`.
 pub const ZENDESK_BUDGET_LEFT: &str = "deskbridge_zendesk_budget_left";
+/// Requests that Zendesk refused with 429, by whose doing.
+pub const ZENDESK_THROTTLED: &str = "deskbridge_zendesk_throttled_total";
 /// Open dead letters, by `source`.
 pub const DEAD_LETTERS: &str = "deskbridge_dead_letters";
 /// Jobs, by `state`.
@@ -141,7 +143,11 @@ pub fn describe_metrics() {
         "Time since a stream was last read to its end, by source and stream"
     );
     describe_counter!(ZENDESK_REQUESTS, "Requests to Zendesk, by source, endpoint and outcome");
-    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows this minute, by source and budget");
+    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows, by source and budget");
+    describe_counter!(
+        ZENDESK_THROTTLED,
+        "Requests refused with 429, by source and cause: own when our own count had forbidden it, others when others used the limit"
+    );
     describe_gauge!(DEAD_LETTERS, "Open dead letters, by source");
     describe_gauge!(JOBS, "Jobs, by state");
     describe_histogram!(RUN_DURATION, Unit::Seconds, "How long runs took, by kind and stream");

@@ -1,5 +1,6 @@
 //! What every flow works with, and one client per source.
 
+use super::budgets::Shared;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::model::record::digest;
@@ -7,6 +8,7 @@ use crate::model::source::{Credentials, Source};
 use crate::secret::Sealer;
 use crate::zendesk::client::{Client, ClientOptions};
 use crate::zendesk::decode::DecodeContext;
+use crate::zendesk::purse::Shares;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +124,6 @@ impl Context {
         source: &Source,
     ) -> Result<Client, FlowError> {
         let zendesk = &self.settings.zendesk;
-        let per_minute = source.settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute);
         let options = ClientOptions {
             source: name.to_string(),
             base_url: base_url.to_string(),
@@ -133,10 +134,15 @@ impl Context {
                 true => concat!("deskbridge/", env!("CARGO_PKG_VERSION")).to_string(),
                 false => zendesk.user_agent.clone(),
             },
-            requests_per_minute: (f64::from(per_minute) * zendesk.requests_share) as u32,
-            incremental_per_minute: source.settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
+            shares: Shares {
+                requests: source.settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute),
+                exports: source.settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
+                share: zendesk.requests_share,
+                urgent_share: zendesk.urgent_share,
+            },
         };
-        Ok(Client::new(options, credentials, self.clock.clone())?)
+        let budgets = Shared { pool: self.pool.clone(), source_id: source.id };
+        Ok(Client::new(options, credentials, self.clock.clone(), Arc::new(budgets))?)
     }
 
     /// The credentials of a source, opened.
@@ -164,9 +170,12 @@ impl Context {
         }
     }
 
-    /// Requests left this minute by source id: general, incremental.
-    pub fn budgets(&self) -> Vec<(i64, usize, usize)> {
+    /// Requests left by source id and name of the budget, as last heard.
+    pub fn budgets(&self) -> Vec<(i64, &'static str, i64)> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.iter().map(|(id, (_, client))| (*id, client.limiter().left().0, client.limiter().left().1)).collect()
+        let left = clients.iter().flat_map(|(id, (_, client))| {
+            client.limiter().left().into_iter().map(|(budget, left)| (*id, budget, left))
+        });
+        left.collect()
     }
 }

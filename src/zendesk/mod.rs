@@ -12,3 +12,5 @@ pub mod stream;
 pub mod verify;
 pub mod webhooks;
 pub mod window;
+#[cfg(test)]
+mod year;

@@ -22,6 +22,9 @@ const NAP: Millis = 1_000;
 /// How much longer than a window what was done is remembered: the ends of windows are known to a few seconds only.
 const KEPT: Millis = 5_000;
 
+/// Requests that the smallest plan has (Z§6): nothing more is assumed before the first answer.
+const SMALLEST: u32 = 10;
+
 /// Nothing that Zendesk says stops a budget for longer.
 const LONGEST_BLOCK: Millis = 3_600_000;
 
@@ -87,6 +90,8 @@ struct Held {
 #[serde(default)]
 pub struct Window {
     total: Option<u32>,
+    /// Zendesk has answered: if no header told a total, none ever may.
+    is_heard: bool,
     done: Vec<(Millis, u32)>,
     held: Vec<Held>,
     /// Requests of others, and when they were seen.
@@ -101,7 +106,8 @@ pub struct Window {
 impl Window {
     /// Requests a window has: as Zendesk tells, or as is assumed.
     pub fn total(&self, terms: &Terms) -> u32 {
-        self.total.unwrap_or(terms.total).clamp(1, LARGEST_TOTAL.max(terms.total))
+        let assumed = if self.is_heard { terms.total } else { terms.total.min(SMALLEST) };
+        self.total.unwrap_or(assumed).clamp(1, LARGEST_TOTAL.max(terms.total))
     }
 
     /// Whether Zendesk's windows are known to be fixed.
@@ -114,6 +120,7 @@ impl Window {
         self.tidy(terms, now, report.jumped);
         self.held.retain(|held| held.holder != report.holder);
         self.hold(terms, now, report.holder, report.in_flight);
+        self.is_heard |= !report.done.is_empty();
         for (at, count) in &report.done {
             self.note(terms, (*at).min(now), *count);
         }
@@ -125,7 +132,7 @@ impl Window {
         }
         let Some(until) = report.refused_until else { return false };
         let own = self.own(terms, now);
-        self.blocked = Some((now, until.clamp(now, now + LONGEST_BLOCK).max(self.blocked_until(now).unwrap_or(now))));
+        self.block(now, until);
         // Others spent it; unless windows are not what they seemed: then what is surely right holds until it is proven anew.
         let total = self.total(terms);
         if self.done_since(now - terms.length - KEPT) + self.awaited() >= total {
@@ -135,14 +142,7 @@ impl Window {
     }
 
     /// Grants up to `wanted` requests, or says how long it takes until there are any.
-    pub fn grant(
-        &mut self,
-        terms: &Terms,
-        now: Millis,
-        holder: u64,
-        wanted: u32,
-        urgent: bool,
-    ) -> Result<u32, Millis> {
+    pub fn grant(&mut self, terms: &Terms, now: Millis, holder: u64, wanted: u32, urgent: bool) -> Result<u32, Millis> {
         let left = self.left(terms, now, urgent);
         if left < 1 || self.blocked_until(now).is_some() {
             return Err(self.wait(terms, now, urgent).max(1));
@@ -160,6 +160,10 @@ impl Window {
         let reserve = if urgent { 0 } else { (ours as f64 * terms.urgent_share) as i64 };
         let own = i64::from(self.own(terms, now));
         (ours - reserve - own).min(total - own - i64::from(self.others_in(terms, now)))
+    }
+
+    fn block(&mut self, now: Millis, until: Millis) {
+        self.blocked = Some((now, until.clamp(now, now + LONGEST_BLOCK).max(self.blocked_until(now).unwrap_or(now))));
     }
 
     fn blocked_until(&self, now: Millis) -> Option<Millis> {
@@ -200,12 +204,12 @@ impl Window {
 
     /// A little more than the window, for what clocks and the network do to times.
     fn margin(&self, terms: &Terms) -> Millis {
-        if self.is_fixed() { (terms.length / 60).clamp(250, 1_000) } else { 250 }
+        if self.is_fixed() { (terms.length / 60).clamp(100, 1_000) } else { 100 }
     }
 
     fn note(&mut self, terms: &Terms, at: Millis, count: u32) {
-        // Late rather than early: times are rounded up to a 240th of the window.
-        let slot = (terms.length / 240).max(1);
+        // Late rather than early: times are rounded up to a 600th of the window.
+        let slot = (terms.length / 600).max(1);
         let at = (at + slot - 1).div_euclid(slot) * slot;
         match self.done.iter_mut().rev().find(|(known, _)| *known == at) {
             Some((_, known)) => *known += count,
@@ -289,6 +293,11 @@ impl Window {
             let others = used.saturating_sub(self.own(terms, now));
             let known = if self.is_fixed() { self.others_in(terms, now) } else { 0 };
             self.others = Some((others.max(known), at)).filter(|(count, _)| *count > 0);
+            let own = self.done_since(self.counted_from(terms, now));
+            if let (0, Some(resets), true) = (remaining, told.resets, own < total) {
+                // How much of it others used is known to a few requests only; that nothing is left is certain.
+                self.block(now, told.answered + i64::from(resets) * 1_000 + self.margin(terms));
+            }
         }
     }
 
