@@ -283,16 +283,17 @@ pub fn exchange(
         outcome.others_refusals += refused * u32::from(!ours);
     }
     if let Some((wanted, urgent)) = wanted {
-        let before = windows.to_vec();
-        for (((draw, window), report), wanted) in draws.iter().zip(windows.iter_mut()).zip(reports).zip(wanted) {
-            match window.grant(&shares.terms(draw.budget), now, report.holder, *wanted, urgent) {
-                Ok(granted) => outcome.granted.push(granted),
-                Err(wait) => outcome.wait = outcome.wait.max(wait),
+        let both = draws.iter().zip(windows.iter());
+        let closed = both.map(|(draw, window)| window.closed_for(&shares.terms(draw.budget), now, urgent));
+        match closed.max().flatten() {
+            Some(wait) => outcome.wait = wait,
+            None => {
+                let all = draws.iter().zip(windows.iter_mut()).zip(reports).zip(wanted);
+                let grant = all.map(|(((draw, window), report), wanted)| {
+                    window.grant(&shares.terms(draw.budget), now, report.holder, *wanted, urgent)
+                });
+                outcome.granted = grant.collect();
             }
-        }
-        if outcome.granted.len() < draws.len() {
-            outcome.granted.clear();
-            windows.clone_from_slice(&before);
         }
     }
     let left = |(draw, window): (&Draw, &Window)| window.left(&shares.terms(draw.budget), now, true);

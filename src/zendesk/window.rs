@@ -141,16 +141,19 @@ impl Window {
         own > total
     }
 
-    /// Grants up to `wanted` requests, or says how long it takes until there are any.
-    pub fn grant(&mut self, terms: &Terms, now: Millis, holder: u64, wanted: u32, urgent: bool) -> Result<u32, Millis> {
-        let left = self.left(terms, now, urgent);
-        if left < 1 || self.blocked_until(now).is_some() {
-            return Err(self.wait(terms, now, urgent).max(1));
-        }
+    /// How long it takes until there are requests to be had; none: now.
+    pub fn closed_for(&self, terms: &Terms, now: Millis, urgent: bool) -> Option<Millis> {
+        let open = self.left(terms, now, urgent) >= 1 && self.blocked_until(now).is_none();
+        (!open).then(|| self.wait(terms, now, urgent).max(1))
+    }
+
+    /// Grants up to `wanted` requests of a budget that is open, one at least.
+    pub fn grant(&mut self, terms: &Terms, now: Millis, holder: u64, wanted: u32, urgent: bool) -> u32 {
         // A tenth of what is left, so that several processes share a window fairly.
+        let left = self.left(terms, now, urgent);
         let granted = wanted.clamp(1, (left / 10).max(1) as u32);
         self.hold(terms, now, holder, granted);
-        Ok(granted)
+        granted
     }
 
     /// Requests that may be made now; below zero when more were made than may be.
