@@ -300,3 +300,156 @@ pub fn exchange(
     outcome.left = draws.iter().zip(windows.iter()).map(left).collect();
     outcome
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARES: Shares = Shares { requests: 200, exports: 10, share: 0.8, urgent_share: 0.05 };
+    const START: Millis = 1_800_000_000_000;
+
+    /// A process with windows of its own, and clocks that are moved by hand.
+    struct Desk {
+        purses: Purses,
+        windows: HashMap<Draw, Window>,
+        wall: Millis,
+        steady: Millis,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            Desk { purses: Purses::new(1, SHARES), windows: HashMap::new(), wall: START, steady: 0 }
+        }
+
+        fn pass(&mut self, millis: Millis) {
+            self.wall += millis;
+            self.steady += millis;
+        }
+
+        fn exchange(&mut self, draws: &[Draw], urgent: bool) -> Outcome {
+            let reports = self.purses.tell(draws, self.wall);
+            let wanted = self.purses.wanted(draws, urgent);
+            let mut windows: Vec<Window> =
+                draws.iter().map(|draw| self.windows.remove(draw).unwrap_or_default()).collect();
+            let outcome =
+                exchange(&SHARES, draws, &reports, Some((wanted.as_slice(), urgent)), &mut windows, self.wall);
+            self.windows.extend(draws.iter().cloned().zip(windows));
+            self.purses.exchanged(draws, &reports, &outcome, self.wall);
+            outcome
+        }
+
+        /// Makes a request that is answered at once, or says how long that would take.
+        fn ask(&mut self, draws: &[Draw], urgent: bool, told: Option<(u32, u32, u32)>) -> Result<(), Millis> {
+            self.purses.look_at_clocks(self.wall, self.steady);
+            if !self.purses.take(draws, self.wall) {
+                let outcome = self.exchange(draws, urgent);
+                if !self.purses.take(draws, self.wall) {
+                    return Err(outcome.wait);
+                }
+            }
+            let told = told.map(|(total, remaining, resets)| Told {
+                sent: self.wall,
+                answered: self.wall,
+                total: Some(total),
+                remaining: Some(remaining),
+                resets: Some(resets),
+            });
+            self.purses.answered(draws, self.wall, self.wall, &vec![told; draws.len()], None);
+            Ok(())
+        }
+
+        /// How many requests are allowed now.
+        fn burst(&mut self, draws: &[Draw], urgent: bool) -> u32 {
+            (0..10_000).take_while(|_| self.ask(draws, urgent, None).is_ok()).count() as u32
+        }
+    }
+
+    fn requests() -> Vec<Draw> {
+        vec![Budget::Requests.into()]
+    }
+
+    fn exports() -> Vec<Draw> {
+        vec![Budget::Requests.into(), Budget::Exports.into()]
+    }
+
+    #[test]
+    fn ten_exports_a_minute_and_not_one_more() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.burst(&exports(), false), 10);
+        let wait = desk.ask(&exports(), false, None).expect_err("the eleventh waits");
+        assert!((60_000..60_500).contains(&wait), "{wait}");
+        assert!(desk.ask(&requests(), false, None).is_ok(), "other requests go on");
+        desk.pass(wait);
+        assert_eq!(desk.burst(&exports(), false), 10);
+    }
+
+    #[test]
+    fn our_share_is_kept_and_a_part_of_it_is_for_what_is_urgent() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.ask(&requests(), false, None), Ok(()), "the first answer tells that no header tells");
+        assert_eq!(desk.burst(&requests(), false) + 1, 152);
+        assert_eq!(desk.burst(&requests(), true), 8);
+    }
+
+    #[test]
+    fn before_the_first_answer_the_smallest_plan_is_assumed() {
+        let mut desk = Desk::new();
+        let draws = requests();
+        let in_flight = (0..100).take_while(|_| {
+            desk.purses.take(&draws, desk.wall) || {
+                desk.exchange(&draws, false);
+                desk.purses.take(&draws, desk.wall)
+            }
+        });
+        assert_eq!(in_flight.count(), 8);
+    }
+
+    #[test]
+    fn limits_are_learnt_up_and_down() {
+        let check = |total: u32, expected: u32| {
+            let mut desk = Desk::new();
+            assert_eq!(desk.ask(&requests(), true, Some((total, total - 1, 30))), Ok(()));
+            assert_eq!(desk.burst(&requests(), true) + 1, expected, "{total}");
+        };
+        check(10, 8);
+        check(200, 160);
+        check(700, 560);
+        check(2_500, 2_000);
+    }
+
+    #[test]
+    fn what_others_used_is_not_asked_for() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.ask(&exports(), false, Some((10, 3, 30))), Ok(()));
+        assert_eq!(desk.burst(&exports(), false), 3);
+    }
+
+    #[test]
+    fn no_jump_of_a_clock_allows_a_burst_or_stops_for_ever() {
+        let day = 86_400_000;
+        for jump in [-day, -30_000, 30_000, 61_000, day] {
+            let mut desk = Desk::new();
+            assert_eq!(desk.burst(&exports(), false), 10);
+            desk.wall += jump;
+            assert_eq!(desk.burst(&exports(), false), 0, "{jump}");
+            desk.pass(60_500);
+            assert_eq!(desk.burst(&exports(), false), 10, "{jump}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_stops_its_budget_for_an_hour_at_most() {
+        let check = |wait: Millis, expected: Millis| {
+            let mut desk = Desk::new();
+            let draws = exports();
+            desk.exchange(&draws, false);
+            assert!(desk.purses.take(&draws, desk.wall));
+            let until = desk.wall.saturating_add(wait);
+            assert!(desk.purses.answered(&draws, desk.wall, desk.wall, &[], Some(until)));
+            assert_eq!(desk.ask(&draws, false, None), Err(expected), "{wait}");
+            assert_eq!(desk.ask(&requests(), false, None), Ok(()), "the other budget is open");
+        };
+        check(7_000, 7_000);
+        check(i64::MAX, 3_600_000);
+    }
+}

@@ -130,7 +130,7 @@ struct Year {
     shares: Shares,
     others: f64,
     backfill: bool,
-    /// For each minute of the backfill: whether it was one from its beginning.
+    /// The present minute, and whether work waited when it began.
     minute: i64,
     whole_minute: bool,
     spent_told: [Option<(Millis, i64)>; 2],
@@ -146,7 +146,7 @@ fn draws(work: Work) -> Vec<Draw> {
 
 impl Year {
     fn new(seed: u64, requests: u32, phase: Option<Millis>, others: f64) -> Year {
-        let shares = Shares { requests: 200, exports: 10, share: 0.8, urgent_share: 0.02 };
+        let shares = Shares { requests: 200, exports: 10, share: 0.8, urgent_share: 0.015 };
         let kinds = [Work::Exports, Work::Exports, Work::Requests, Work::Requests, Work::Requests];
         let workers = (0..2).flat_map(|process| kinds.map(|work| Worker { process, work, waiting: 0, busy: false }));
         let mut year = Year {
@@ -423,24 +423,17 @@ fn check(name: &str, seed: u64, length: Millis, mut year: Year) {
     let unused = [0, 1].map(|place| tally.unused[place] as f64 / tally.allowed[place].max(1) as f64);
     println!("{name}, seed {seed}: {tally:?}, unused {:.2} % and {:.2} %", unused[0] * 100.0, unused[1] * 100.0);
     let exports_bind = year.counters[0].total > 20;
-    if std::env::var("X").is_ok() {
-        return;
-    }
     assert_eq!((tally.avoidable, tally.over_share), (0, 0), "{name}, seed {seed}: {tally:?}");
     assert!(
         unused[0] < 0.05 && (unused[1] < 0.05 || !exports_bind),
         "{name}, seed {seed}: {unused:?} unused while work waits"
     );
-    assert!(tally.requests > 1_000 && tally.allowed[0] > 1_000, "{name}, seed {seed}: {tally:?}");
-}
-
-fn seed() -> u64 {
-    20_260_615
+    assert!(tally.requests > 1_000 && tally.allowed[0] > 500, "{name}, seed {seed}: {tally:?}");
 }
 
 #[test]
 fn a_year_on_the_smallest_plans() {
-    let seed = seed();
+    let seed = 20_260_615;
     let phase = Some(StdRng::seed_from_u64(seed).random_range(0..MINUTE));
     let changing = Year { other_plan: 400, ..Year::new(seed, 200, phase, 0.1) };
     check("Team and Growth in turn, fixed, others", seed, YEAR, changing.with(Event::Plan));
@@ -453,7 +446,7 @@ fn a_year_on_the_smallest_plans() {
         ("Team, sliding, others", 200, None, 0.2),
         ("Essential, sliding", 10, None, 0.0),
     ] {
-        let length = if phase.is_none() && others > 0.0 { 4 * MONTH } else { MONTH };
+        let length = if phase.is_none() && others > 0.0 { 3 * MONTH } else { MONTH };
         check(name, seed, length, Year::new(seed, requests, phase, others));
     }
 }
