@@ -1,10 +1,10 @@
 //! The client of one account: requests on the configured host only, within the limits, retried where that is right.
 
-use super::budget;
 use super::decode::error_message;
 use super::error::{ApiError, Kind};
 use super::limiter::{Denied, Ledger, Limiter};
 use super::purse::Shares;
+use super::{body, budget};
 use crate::clock::Clock;
 use crate::model::source::Credentials;
 use crate::rules::retry::{self, Failure, Retry};
@@ -103,6 +103,16 @@ impl Client {
         self.request(method, path, body, LONGEST_WAIT).await
     }
 
+    /// Sends a body only if the budget allows it at once, and once only.
+    pub async fn send_if_affordable(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Vec<u8>, ApiError> {
+        self.request(method, path, body, Duration::zero()).await
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -160,22 +170,22 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&serde_json::Value>,
+        sent: Option<&serde_json::Value>,
         most: Duration,
     ) -> Result<Vec<u8>, Kind> {
         let authorization = self.authorization().await?;
         // What cannot wait is urgent: a webhook's records, read again.
-        let permit = self.limiter.acquire(budget::draws(method, path, body), most.is_zero(), most).await;
+        let permit = self.limiter.acquire(budget::draws(method, path, sent), most.is_zero(), most).await;
         let permit = permit.map_err(|denied| match denied {
             Denied::Spent(wait) => Kind::BudgetSpent(wait.to_std().unwrap_or_default()),
             Denied::Ledger(why) => Kind::BudgetsUnknown(why),
         })?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
         request = request.header(AUTHORIZATION, authorization).header("accept", "application/json");
-        if let Some(body) = body {
-            request = request.json(body);
+        if let Some(sent) = sent {
+            request = request.json(sent);
         }
-        let response = request.send().await.map_err(network)?;
+        let response = request.send().await.map_err(body::broken)?;
         let status = response.status();
         let headers = response.headers().clone();
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_string);
@@ -189,24 +199,12 @@ impl Client {
                 "Zendesk ignored part of a request"
             );
         }
-        let bytes = self.body(response).await?;
+        let bytes = body::read(response, self.options.max_response_bytes).await?;
         if status.is_success() {
             self.count(&format!("{method} {}", path.split('?').next().unwrap_or(path)), "ok");
             return Ok(bytes);
         }
         Err(self.kind_of(status, &headers, &bytes))
-    }
-
-    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Kind> {
-        let most = self.options.max_response_bytes;
-        let mut bytes = Vec::with_capacity(response.content_length().unwrap_or(0).min(most as u64) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
-            if bytes.len() + chunk.len() > most {
-                return Err(Kind::TooLarge(most));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
     }
 
     /// How long Zendesk says to wait. A date is measured by Zendesk's own clock, where the answer tells it.
@@ -258,14 +256,14 @@ impl Client {
         let body = serde_json::json!({"grant_type": "client_credentials", "client_id": client_id,
             "client_secret": client_secret, "scope": "read webhooks:read webhooks:write", "expires_in": 7200});
         let url = format!("{}/oauth/tokens", self.options.base_url);
-        let response = self.http.post(url).json(&body).send().await.map_err(network)?;
+        let response = self.http.post(url).json(&body).send().await.map_err(body::broken)?;
         if !response.status().is_success() {
             return Err(match response.status().as_u16() {
                 400..=403 => Kind::Unauthorized,
                 status => Kind::Server(status),
             });
         }
-        let bytes = self.body(response).await?;
+        let bytes = body::read(response, self.options.max_response_bytes).await?;
         let answer: Token = serde_json::from_slice(&bytes)
             .map_err(|_| Kind::BadBody("the answer of the token endpoint has no access_token".into()))?;
         let header = bearer(&answer.access_token)?;
@@ -292,15 +290,6 @@ fn secret_header(text: &str) -> Result<HeaderValue, Kind> {
     let mut value = HeaderValue::from_str(text).map_err(|_| Kind::Unauthorized)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn network(error: reqwest::Error) -> Kind {
-    if error.is_timeout() {
-        return Kind::TimedOut;
-    }
-    // The address may hold parameters: it is left out.
-    let error = error.without_url();
-    Kind::Network(crate::telemetry::error_chain(&error))
 }
 
 fn failed(endpoint: &str, kind: Kind) -> ApiError {

@@ -2,11 +2,14 @@
 //! pure way from wire to normalised records.
 
 pub mod account;
+mod body;
 pub mod budget;
 pub mod client;
 pub mod decode;
+pub mod deliveries;
 pub mod error;
 pub mod limiter;
+pub mod progress;
 pub mod purse;
 pub mod stream;
 pub mod verify;

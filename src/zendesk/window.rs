@@ -25,8 +25,8 @@ const KEPT: Millis = 5_000;
 /// Requests that the smallest plan has (Z§6): nothing more is assumed before the first answer.
 const SMALLEST: u32 = 10;
 
-/// Nothing that Zendesk says stops a budget for longer.
-const LONGEST_BLOCK: Millis = 3_600_000;
+/// Nothing that one answer says stops a budget for longer: no window of Zendesk's is (Z§6).
+const LONGEST_BLOCK: Millis = 600_000;
 
 /// Zendesk counts no account's requests beyond this (Z§6); a header that says more is a mistake.
 const LARGEST_TOTAL: u32 = 100_000;

@@ -1,15 +1,17 @@
 //! What is asked of a ticket, read from a request.
 use super::{double, users::Named};
 use crate::time::Stamp;
+use crate::world::audit::Attachment;
 use crate::world::ticket::{Priority, Status, TicketType};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Something to be said on a ticket.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NewComment {
-    /// The words.
+    /// The words; older clients call them `value`.
+    #[serde(alias = "value")]
     pub body: Option<String>,
     /// The words, as HTML.
     pub html_body: Option<String>,
@@ -19,6 +21,9 @@ pub struct NewComment {
     pub author_id: Option<i64>,
     /// File names to attach.
     pub files: Vec<String>,
+    /// Files sent ahead.
+    #[serde(skip)]
+    pub uploads: Vec<Attachment>,
 }
 
 /// A custom field's new value.
@@ -45,8 +50,9 @@ pub struct Requester {
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub struct TicketPatch {
-    pub id: Option<i64>,
     pub subject: Option<String>,
+    /// The first comment's words, for those who send no comment.
+    pub description: Option<String>,
     pub comment: Option<NewComment>,
     pub status: Option<Status>,
     #[serde(deserialize_with = "double")]
@@ -73,9 +79,20 @@ pub struct TicketPatch {
     pub followers: Option<Vec<i64>>,
     #[serde(deserialize_with = "double")]
     pub due_at: Option<Option<String>>,
+    /// Whether it is asked for at all: `false` is taken for yes (Z§4).
+    #[serde(deserialize_with = "present")]
     pub safe_update: bool,
     pub updated_stamp: Option<String>,
     pub organization: Option<Named>,
+    #[serde(deserialize_with = "double")]
+    pub organization_id: Option<Option<i64>>,
+    /// The closed ticket this one follows.
+    pub via_followup_source_id: Option<i64>,
+}
+
+/// Whether anything but null is given.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(!Value::deserialize(from)?.is_null())
 }
 
 impl TicketPatch {

@@ -1,9 +1,11 @@
 //! The admin door: time, life, acts, truth and faults; no sign-in, loopback only.
 pub mod act;
+pub mod hook_acts;
 pub mod hook_test;
 pub mod tokens;
 pub mod truth;
 
+use crate::api::bulk;
 use crate::http::{Reply, Req};
 use crate::life::generate;
 use crate::options::Faults;
@@ -14,6 +16,7 @@ use serde_json::json;
 /// Answers `/_sim/...`.
 pub async fn answer(shared: &Shared, req: &Req) -> Reply {
     let parts = req.slices();
+    bulk::work::work(&mut shared.gate().world, shared.clock.now_ms());
     match (req.method.as_str(), &parts[1..]) {
         ("POST", ["advance"]) => advance(shared, req).await,
         ("POST", ["drain"]) => drain(shared, req).await,
@@ -56,6 +59,9 @@ fn at_once(shared: &Shared, req: &Req, method: &str, rest: &[&str]) -> Reply {
             Err(e) => Reply::bad("BadRequest", &e.to_string()),
         },
         (_, ["tokens" | "consent", ..]) => tokens::answer(&mut gate.world, req, now),
+        ("POST", ["act"]) if hook_acts::is_one(&req.body) => {
+            hook_acts::answer(&mut gate.world, &req.body, shared.clock.now_ms())
+        }
         ("POST", ["act"]) => act::answer(&mut gate.world, &req.body, now),
         ("POST", ["bulk_users"]) => {
             let count = req.body["count"].as_u64().unwrap_or(100) as usize;
@@ -84,6 +90,7 @@ async fn advance(shared: &Shared, req: &Req) -> Reply {
         shared.wake.notify_one();
     }
     shared.clock.advance_ms(total_ms - moved);
+    bulk::work::work(&mut shared.gate().world, shared.clock.now_ms());
     if req.body["wait"] != false {
         shared.drained().await;
     }

@@ -145,7 +145,7 @@ fn tidy(world: &mut World, now: Stamp) -> Result<(), Refusal> {
     match world.life.random_range(0..14) {
         5 => patch.subject = Some(texts::opening(&mut world.life, "en-US").0),
         6 => patch.kind = Some(Some(TicketType::Problem)),
-        7 => patch.group_id = Some(world.catalog.groups.get(world.life.random_range(0..4)).map(|group| group.0)),
+        7 => patch.group_id = Some(world.catalog.groups.get(world.life.random_range(0..4)).map(|group| group.id)),
         8 => patch.email_ccs = Some(vec![customer(world)?]),
         9 => patch.followers = Some(vec![by.user_id]),
         10 => patch.external_id = Some(Some(format!("case-{}", world.life.random_range(1..1_000_000)))),
@@ -271,7 +271,13 @@ fn end_something(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal
         (97, _) => {
             let (source, target) =
                 (ticket(world, |t| t.status < Status::Closed)?, ticket(world, |t| t.status < Status::Closed)?);
-            world.merge_tickets(by, now, target, &[source], ("A request was merged into this one.", "Merged."))
+            world.merge_tickets(
+                by,
+                now,
+                target,
+                &[source],
+                [("A request was merged into this one.", false), ("Merged.", false)],
+            )
         }
         (98, 0) => {
             let gone = world.users.values().find(|u| !u.active && !u.permanently_deleted && u.merged_into.is_none());

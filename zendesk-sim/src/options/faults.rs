@@ -3,6 +3,16 @@ use crate::http::bad::Bad;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// How webhook events are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventIds {
+    /// At random.
+    Uuid,
+    /// By time.
+    Ulid,
+}
+
 /// What goes wrong on purpose; an empty object is a healthy account.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,6 +37,12 @@ pub struct Faults {
     pub forbidden_paths: Vec<String>,
     /// These get a 404 InvalidEndpoint.
     pub missing_paths: Vec<String>,
+    /// Share of bulk jobs that never end: they work on half of their rows for ever.
+    pub job_stuck_share: f64,
+    /// Share of bulk jobs that fail whole, with half of their rows done.
+    pub job_fail_share: f64,
+    /// Share of bulk jobs that end like that as `killed`.
+    pub job_kill_share: f64,
     /// Share of webhook events never sent.
     pub drop_webhooks: f64,
     /// Event types (without prefix) that are never dropped, such as `user.merged`.
@@ -37,6 +53,16 @@ pub struct Faults {
     pub reorder_webhooks: f64,
     /// Simulated seconds every webhook event waits before it is sent.
     pub delay_webhooks: f64,
+    /// Share of deliveries held back as `throttled`.
+    pub throttle_webhooks: f64,
+    /// Simulated seconds after which what a breaker or a limit held back is tried again, as the same invocation; 0: never.
+    pub retry_held_webhooks: f64,
+    /// Real seconds a receiver has for a whole delivery; unset: 12.
+    pub webhook_deadline: Option<f64>,
+    /// How webhook events are numbered: uuid or ulid; unset: mostly the former.
+    pub webhook_event_ids: Option<EventIds>,
+    /// Digits below a second in the time of webhook events, 0 to 9; unset: 0, 3 or 9.
+    pub webhook_time_digits: Option<usize>,
     /// Any `cursor=` is answered 400.
     pub refuse_cursor: bool,
     /// Cursor exports give back the cursor they were asked with, and no end.

@@ -1,7 +1,8 @@
 //! Orders and look-ups over the records, so that a page costs what a page holds.
 use super::World;
+use super::membership::GroupMembership;
 use crate::time::Stamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Things in the order they changed in: the second first, then the order of changes within it.
 pub type Order<T> = BTreeMap<(Stamp, u64), T>;
@@ -25,6 +26,8 @@ pub struct Index {
     pub organization_names: HashMap<String, i64>,
     /// Live organizations by lower-case external id.
     pub organization_external: HashMap<String, i64>,
+    /// Tickets that have incidents.
+    pub problems: BTreeSet<i64>,
     /// Customers who may act, most of them still active.
     pub customers: Vec<i64>,
     /// Agents and admins.
@@ -61,6 +64,7 @@ impl World {
                 ticket.seq = seq;
             }
         }
+        self.index.problems = self.tickets.values().filter_map(|ticket| ticket.problem_id).collect();
         self.reindex_audits();
         self.reindex_people();
     }
@@ -100,6 +104,11 @@ impl World {
                 self.index.customers.push(user.id);
             } else {
                 self.index.agents.push(user.id);
+            }
+            if let Some(group_id) = user.default_group_id {
+                let (id, at) = (user.id + 3, user.created_at);
+                let membership = GroupMembership { id, user_id: user.id, group_id, created_at: at, updated_at: at };
+                self.group_memberships.insert(id, membership);
             }
             if !user.active {
                 continue;
