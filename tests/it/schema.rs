@@ -21,6 +21,8 @@ pub const CONTROL: &[&str] = &[
     "run",
     "schedule",
     "rate_budget",
+    "source_grant",
+    "sign_in",
     "webhook_watch",
     "_sqlx_migrations",
 ];
