@@ -12,6 +12,7 @@ mod http;
 mod journal;
 mod life;
 mod options;
+mod sell;
 mod server;
 mod time;
 mod tls;
