@@ -19,6 +19,6 @@ mod tls;
 mod world;
 
 pub use clock::ClockMode;
-pub use options::{Faults, Options, Plan, Settings};
+pub use options::{Faults, Jobs, Options, Plan, Settings};
 pub use server::Sim;
 pub use time::Stamp;

@@ -234,13 +234,13 @@ fn says_json(head: &axum::http::request::Parts) -> bool {
 }
 
 fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
-    // Some clients put their query behind `.json&`, and Zendesk takes it.
-    let (path, more) = head.uri.path().split_once(".json&").unwrap_or((head.uri.path(), ""));
+    // Some clients put parameters behind `.json&`; Zendesk takes the request and ignores them.
+    let path = head.uri.path().split_once(".json&").map_or(head.uri.path(), |(path, _)| path);
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
     let parts = api.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let pairs = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
-    let mut query = [pairs(head.uri.query().unwrap_or_default()), pairs(more)].concat();
+    let query = head.uri.query().unwrap_or_default();
+    let mut query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let kind = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let body = if says_json(head) {
         serde_json::from_slice(bytes).unwrap_or_default()
