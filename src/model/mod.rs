@@ -7,6 +7,7 @@ pub mod day;
 pub mod email;
 pub mod field;
 pub mod filter;
+pub mod grant;
 pub mod job;
 pub mod name;
 pub mod organization;

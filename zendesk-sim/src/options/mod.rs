@@ -2,15 +2,19 @@
 //!
 //! Single values are flags and keys of the `--config` file alike; what belongs together is a section of the file, with a
 //! type of its own beside this one whose fields are its keys. README lists them all.
+mod exports;
 mod faults;
 mod jobs;
 mod plan;
 mod rates;
+mod sell;
 
+pub use exports::{Exports, StreamEnd};
 pub use faults::{EventIds, Faults};
 pub use jobs::Jobs;
 pub use plan::Plan;
 pub use rates::{Rates, Said, Spelling, Window};
+pub use sell::Sell;
 
 use crate::clock::ClockMode;
 use crate::time::Stamp;
@@ -79,12 +83,21 @@ pub struct Settings {
     /// How many records each record stands for: pages hold that many fewer, counts tell that many more [default: 1]
     #[arg(long)]
     pub row_weight: Option<usize>,
+    /// Address of Sell's API; port 0 takes a free one [default: none]
+    #[arg(long)]
+    pub sell_listen: Option<String>,
+    /// What Sell has and allows (file only)
+    #[arg(skip)]
+    pub sell: Option<Sell>,
     /// How limits are kept and told (file only)
     #[arg(skip)]
     pub rates: Option<Rates>,
     /// How bulk jobs go (file only)
     #[arg(skip)]
     pub jobs: Option<Jobs>,
+    /// How the incremental exports end (file only)
+    #[arg(skip)]
+    pub exports: Option<Exports>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -116,6 +129,9 @@ impl Settings {
             row_weight: self.row_weight.or(under.row_weight),
             rates: self.rates.or(under.rates),
             jobs: self.jobs.or(under.jobs),
+            exports: self.exports.or(under.exports),
+            sell_listen: self.sell_listen.or(under.sell_listen),
+            sell: self.sell.or(under.sell),
             faults: self.faults.or(under.faults),
         }
     }
@@ -173,6 +189,12 @@ pub struct Options {
     pub rates: Rates,
     /// How bulk jobs go.
     pub jobs: Jobs,
+    /// How the incremental exports end.
+    pub exports: Exports,
+    /// Where Sell's API is served, if it is.
+    pub sell_listen: Option<String>,
+    /// What Sell has and allows.
+    pub sell: Sell,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -216,6 +238,9 @@ impl TryFrom<Settings> for Options {
             row_weight: given.row_weight.unwrap_or(1).max(1),
             rates: given.rates.unwrap_or_default(),
             jobs,
+            exports: given.exports.unwrap_or_default(),
+            sell_listen: given.sell_listen,
+            sell: given.sell.unwrap_or_default(),
             faults: given.faults.unwrap_or_default(),
         })
     }
