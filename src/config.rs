@@ -104,6 +104,8 @@ sections! {
         default_region: String, blocked_identities: Vec<String>,
         store_message_bodies: bool, message_max_bytes: usize, private_comments: bool,
     }
+    /// `[workspace]`: what holds for all that is kept.
+    Workspace { time_zone: chrono_tz::Tz }
     /// `[log]`: how events are written to stdout.
     Log { format: LogFormat, filter: String }
     /// `[shutdown]`: how the daemon ends.
@@ -151,6 +153,7 @@ pub struct Settings {
     pub zendesk: Zendesk,
     pub retention: Retention,
     pub privacy: Privacy,
+    pub workspace: Workspace,
     pub log: Log,
     pub shutdown: Shutdown,
 }
@@ -223,7 +226,7 @@ impl Settings {
         let (admin, webhook) = (layers.section("admin"), layers.section("webhook"));
         let (worker, zendesk) = (layers.section("worker"), layers.section("zendesk"));
         let (retention, privacy) = (layers.section("retention"), layers.section("privacy"));
-        let (log, shutdown) = (layers.section("log"), layers.section("shutdown"));
+        let (workspace, log, shutdown) = (layers.section("workspace"), layers.section("log"), layers.section("shutdown"));
         Some(Self {
             secret_key: SecretText(secret_key.unwrap_or_default()),
             previous_secret_keys: previous
@@ -240,6 +243,7 @@ impl Settings {
             zendesk: zendesk?,
             retention: retention?,
             privacy: privacy?,
+            workspace: workspace?,
             log: log?,
             shutdown: shutdown?,
         })

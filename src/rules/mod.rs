@@ -1,6 +1,7 @@
 //! Pure decisions: values in, values out. No clock, no randomness, no I/O, no logging (invariant 10).
 
 pub mod activity;
+pub mod audience;
 pub mod blocked;
 pub mod consent;
 pub mod directory;
