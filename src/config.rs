@@ -226,7 +226,8 @@ impl Settings {
         let (admin, webhook) = (layers.section("admin"), layers.section("webhook"));
         let (worker, zendesk) = (layers.section("worker"), layers.section("zendesk"));
         let (retention, privacy) = (layers.section("retention"), layers.section("privacy"));
-        let (workspace, log, shutdown) = (layers.section("workspace"), layers.section("log"), layers.section("shutdown"));
+        let (workspace, log, shutdown) =
+            (layers.section("workspace"), layers.section("log"), layers.section("shutdown"));
         Some(Self {
             secret_key: SecretText(secret_key.unwrap_or_default()),
             previous_secret_keys: previous

@@ -245,7 +245,11 @@ async fn delete(session: &Session, args: &Delete) -> anyhow::Result<()> {
     let found = audience::find(&mut *session.db().await?, session.workspace, &args.name).await?;
     let members =
         db::audience_member::inside(&mut *session.db().await?, session.workspace, found.stored.id).await?.len();
-    note(format_args!("Deletes audience {} with {} and its history.", args.name, count(members as u64, "member", "members")));
+    note(format_args!(
+        "Deletes audience {} with {} and its history.",
+        args.name,
+        count(members as u64, "member", "members")
+    ));
     confirm(args.yes)?;
     audience::delete(&session.ctx, session.workspace, &args.name).await?;
     say("Deleted.");

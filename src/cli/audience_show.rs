@@ -29,7 +29,13 @@ pub async fn list(session: &Session, format: Format) -> anyhow::Result<()> {
     let mut table = Table::new(&["name", "members", "past", "drift", "title"]);
     for audience in &all {
         let cell = |key: &str| audience[key].as_str().map_or_else(|| audience[key].to_string(), str::to_owned);
-        table.row([cell("name"), cell("members"), cell("past_stays"), cell("drift").replace("null", "-"), cell("title")]);
+        table.row([
+            cell("name"),
+            cell("members"),
+            cell("past_stays"),
+            cell("drift").replace("null", "-"),
+            cell("title"),
+        ]);
     }
     table.print();
     Ok(())
@@ -81,7 +87,10 @@ pub async fn preview(session: &Session, found: &[i64], format: Format) -> anyhow
     let some: Vec<i64> = found.iter().copied().take(EXAMPLES).collect();
     let people = db::person::load(&mut *session.db().await?, session.workspace, &some).await?;
     if format.json {
-        let examples: Vec<Value> = people.iter().map(|person| json!({"id": person.id, "email": person.system[crate::model::field::SystemField::Email]})).collect();
+        let examples: Vec<Value> = people
+            .iter()
+            .map(|person| json!({"id": person.id, "email": person.system[crate::model::field::SystemField::Email]}))
+            .collect();
         say_json(&json!({"count": found.len(), "examples": examples}));
         return Ok(());
     }
@@ -154,7 +163,9 @@ fn cells(member: &Member) -> [String; 7] {
 
 fn print_members(all: &[Member], format: Format) {
     if format.json {
-        let told = all.iter().map(|member| COLUMNS.iter().zip(cells(member)).map(|(key, cell)| (key.to_string(), json!(cell))).collect::<Value>());
+        let told = all.iter().map(|member| {
+            COLUMNS.iter().zip(cells(member)).map(|(key, cell)| (key.to_string(), json!(cell))).collect::<Value>()
+        });
         say_json(&told.collect());
         return;
     }
@@ -176,7 +187,9 @@ pub async fn explain(session: &Session, name: &str, person: i64, format: Format)
     let part = |key: &str, explained: &Explained| tree(explained, &mut leaves(&written[key]).into_iter());
     let (entry, exit) = (part("entry", &entry), exit.map(|exit| part("exit", &exit)));
     if format.json {
-        say_json(&json!({"audience": name, "person": person, "member": member, "by_hand": manual, "entry": entry, "exit": exit}));
+        say_json(
+            &json!({"audience": name, "person": person, "member": member, "by_hand": manual, "entry": entry, "exit": exit}),
+        );
         return Ok(());
     }
     say(format_args!("Person {person} is {} {name}.", if member { "in" } else { "not in" }));
@@ -194,7 +207,8 @@ pub async fn explain(session: &Session, name: &str, person: i64, format: Format)
 
 /// The conditions as they were written, in their order.
 fn leaves(written: &Value) -> Vec<Value> {
-    let group = ["all", "any", "$and", "$or", "$andgroup", "$orgroup"].iter().find_map(|key| written.get(key)?.as_array());
+    let group =
+        ["all", "any", "$and", "$or", "$andgroup", "$orgroup"].iter().find_map(|key| written.get(key)?.as_array());
     group.map_or_else(|| vec![written.clone()], |parts| parts.iter().flat_map(leaves).collect())
 }
 
@@ -211,7 +225,9 @@ fn tree(explained: &Explained, written: &mut impl Iterator<Item = Value>) -> Val
 fn print_tree(tree: &Value, depth: usize) {
     let mark = if tree["holds"] == true { "held  " } else { "failed" };
     let indent = "  ".repeat(depth);
-    let group = [("all", "all of"), ("any", "any of")].into_iter().find_map(|(key, words)| Some((tree.get(key)?.as_array()?, words)));
+    let group = [("all", "all of"), ("any", "any of")]
+        .into_iter()
+        .find_map(|(key, words)| Some((tree.get(key)?.as_array()?, words)));
     match group {
         None => say(format_args!("{mark} {indent}{}", plain(&tree["condition"].to_string()))),
         Some((parts, words)) => {

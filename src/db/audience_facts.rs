@@ -35,8 +35,7 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, person_id: i64) -> R
     let organizations = organizations.bind(workspace_id).bind(person_id).fetch_all(&mut *db).await?;
     facts.organizations = organizations.iter().map(organization).collect();
     let tickets = sqlx::query("SELECT * FROM ticket WHERE workspace_id = $1 AND person_id = $2 AND deleted_at IS NULL");
-    facts.tickets =
-        tickets.bind(workspace_id).bind(person_id).fetch_all(&mut *db).await?.iter().map(ticket).collect();
+    facts.tickets = tickets.bind(workspace_id).bind(person_id).fetch_all(&mut *db).await?.iter().map(ticket).collect();
     let activities =
         sqlx::query("SELECT type, occurred_at, attributes FROM activity WHERE workspace_id = $1 AND person_id = $2");
     let activities = activities.bind(workspace_id).bind(person_id).fetch_all(&mut *db).await?;

@@ -188,9 +188,9 @@ pub async fn move_to(db: &mut PgConnection, env: &Env<'_>, moves: Vec<(Owned, i6
         return Ok(());
     }
     let workspace = env.source.workspace_id;
-    let owners = moves.iter().flat_map(|(activity, person)| {
-        [activity.person_id, *person].map(|person| (person, activity.kind.as_str()))
-    });
+    let owners = moves
+        .iter()
+        .flat_map(|(activity, person)| [activity.person_id, *person].map(|person| (person, activity.kind.as_str())));
     touch(db, env, owners).await?;
     db::activity::reassign(db, workspace, &moves).await?;
     let taken: Vec<Owned> = moves.iter().map(|(activity, _)| activity.clone()).collect();

@@ -117,12 +117,7 @@ pub struct Reasons {
 }
 
 /// Explains; None when the person is not there, or archived.
-pub async fn explain(
-    ctx: &Context,
-    workspace: i64,
-    name: &str,
-    person: i64,
-) -> Result<Option<Reasons>, AudienceError> {
+pub async fn explain(ctx: &Context, workspace: i64, name: &str, person: i64) -> Result<Option<Reasons>, AudienceError> {
     let mut db = ctx.pool.acquire().await?;
     let audience = find(&mut db, workspace, name).await?;
     let Some(facts) = db::audience_facts::load(&mut db, workspace, person).await? else { return Ok(None) };

@@ -129,7 +129,11 @@ async fn one(
 fn tell_drift(audience: &Audience, drift: i64) {
     metrics::gauge!(AUDIENCE_DRIFT, "audience" => audience.stored.name.clone()).set(drift as f64);
     if drift > 0 {
-        tracing::warn!(audience = audience.stored.name, drift, "the nightly pass repaired memberships that were missed");
+        tracing::warn!(
+            audience = audience.stored.name,
+            drift,
+            "the nightly pass repaired memberships that were missed"
+        );
     }
 }
 
@@ -164,8 +168,10 @@ async fn ask(
         db::audience_touched::note(db, workspace, [(person, db::audience_touched::ALL)], at).await?;
     }
     let name = || audience.stored.name.clone();
-    metrics::counter!(AUDIENCE_CHANGES, "audience" => name(), "change" => "entered").increment(change.enter.len() as u64);
-    metrics::counter!(AUDIENCE_CHANGES, "audience" => name(), "change" => "exited").increment(change.leave.len() as u64);
+    metrics::counter!(AUDIENCE_CHANGES, "audience" => name(), "change" => "entered")
+        .increment(change.enter.len() as u64);
+    metrics::counter!(AUDIENCE_CHANGES, "audience" => name(), "change" => "exited")
+        .increment(change.leave.len() as u64);
     Ok(change.enter.into_iter().chain(change.leave).collect())
 }
 

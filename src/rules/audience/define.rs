@@ -48,7 +48,8 @@ pub fn define(written: &Value) -> Result<Definition, DefinitionError> {
         written.map(filter::read).transpose().map_err(|error| DefinitionError::Filter(key, error))
     };
     let Some(entry) = read("entry")? else { return wrong("entry", "missing; expected a filter") };
-    let written = json!({"name": name, "title": title, "reentry": reentry, "entry": table["entry"], "exit": table.get("exit")});
+    let written =
+        json!({"name": name, "title": title, "reentry": reentry, "entry": table["entry"], "exit": table.get("exit")});
     let exit = read("exit")?;
     Ok(Definition { name: name.to_owned(), title: title.to_owned(), reentry, entry, exit, written })
 }

@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn nights_come_once_a_day() {
         let mut now = time("2026-03-27T12:00:00Z");
-        for expected in ["2026-03-28T02:05:00Z", "2026-03-29T02:05:00Z", "2026-03-30T01:05:00Z", "2026-03-31T01:05:00Z"] {
+        for expected in ["2026-03-28T02:05:00Z", "2026-03-29T02:05:00Z", "2026-03-30T01:05:00Z", "2026-03-31T01:05:00Z"]
+        {
             now = nightly(5, Tz::Europe__Berlin, now);
             assert_eq!(now, time(expected));
         }

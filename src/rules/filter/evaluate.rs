@@ -2,8 +2,8 @@
 //! this is what explains an answer, and what the database's answers are tested by.
 
 use crate::model::consent::ConsentState;
-pub use crate::model::facts::{Facts, OrganizationFacts, TicketFacts};
 use crate::model::day::{DayTexts, Days, Meaning, begins, meaning, today};
+pub use crate::model::facts::{Facts, OrganizationFacts, TicketFacts};
 use crate::model::filter::{
     About, Activity, Asked, Condition, End, Field, Filter, Frame, Moment, NumberTest, OrganizationField, Summary, Test,
     TextTest, TicketField,
