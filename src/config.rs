@@ -78,7 +78,7 @@ sections! {
         #[serde(deserialize_with = "base_url")] base_url: Option<String>,
     }
     /// `[admin]`: what operators reach.
-    Admin { #[serde(deserialize_with = "listen")] listen: SocketAddr }
+    Admin { #[serde(deserialize_with = "listen")] listen: SocketAddr, #[serde(deserialize_with = "base_url")] base_url: Option<String> }
     /// `[webhook]`: limits on what arrives.
     Webhook {
         max_body_bytes: usize, freshness_secs: u64,
@@ -91,7 +91,7 @@ sections! {
         allowed_base_urls: Vec<String>,
         timeout_secs: u64, connect_timeout_secs: u64, max_response_bytes: usize,
         requests_share: f64, requests_per_minute: u32, incremental_per_minute: u32, page_size: u32,
-        contacts_every_secs: u64, others_every_secs: u64, webhook_check_secs: u64,
+        contacts_every_secs: u64, others_every_secs: u64, webhook_check_secs: u64, refresh_warning_days: u32,
         #[serde(deserialize_with = "user_agent")] user_agent: String,
     }
     /// `[retention]`: how long what is kept.
@@ -325,12 +325,11 @@ impl Settings {
             "database.url",
             "must be postgres://user@host:5432/name; set DESKBRIDGE__DATABASE__URL or DESKBRIDGE__DATABASE__URL_FILE",
         );
-        let public = self.public.base_url.as_deref();
-        require(
-            public.is_none_or(|url| is_base_url(url, |host| host == "localhost" || host.starts_with("127."))),
-            "public.base_url",
-            "must be https://HOST, http only for localhost, without user, query and fragment",
-        );
+        for (url, key) in [(&self.public.base_url, "public.base_url"), (&self.admin.base_url, "admin.base_url")] {
+            let good = |url: &str| is_base_url(url, |host| host == "localhost" || host.starts_with("127."));
+            let words = "must be https://HOST, http only for localhost, without user, query and fragment";
+            require(url.as_deref().is_none_or(good), key, words);
+        }
         let simulated = &self.zendesk.allowed_base_urls;
         require(
             simulated.iter().all(|url| is_base_url(url, |_| true)),

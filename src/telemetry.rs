@@ -36,6 +36,12 @@ pub const WEBHOOK_OK: &str = "deskbridge_webhook_ok";
 pub const DEAD_LETTERS: &str = "deskbridge_dead_letters";
 /// Jobs, by `state`.
 pub const JOBS: &str = "deskbridge_jobs";
+/// Renewals of OAuth tokens, by `source` and `outcome`.
+pub const OAUTH_REFRESHES: &str = "deskbridge_oauth_refreshes_total";
+/// Time until the refresh token of a source ends, by `source`.
+pub const OAUTH_ENDS: &str = "deskbridge_oauth_refresh_token_ends_seconds";
+/// 1 for a source that needs to be connected again, else 0, by `source`.
+pub const NEEDS_RECONNECT: &str = "deskbridge_source_needs_reconnect";
 /// How long runs took, by `kind` and `stream`.
 pub const RUN_DURATION: &str = "deskbridge_run_duration_seconds";
 
@@ -146,6 +152,9 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Time since a stream was last read to its end, by source and stream"
     );
+    describe_counter!(OAUTH_REFRESHES, "Renewals of OAuth tokens, by source and outcome (ok, failed, lost)");
+    describe_gauge!(OAUTH_ENDS, Unit::Seconds, "Time until the refresh token of a source ends, by source");
+    describe_gauge!(NEEDS_RECONNECT, "1 for a source that needs to be connected again, else 0, by source");
     describe_counter!(ZENDESK_REQUESTS, "Requests to Zendesk, by source, endpoint and outcome");
     describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows this minute, by source and budget");
     describe_counter!(WEBHOOK_DELIVERIES, "Deliveries by Zendesk's log, by source and outcome");

@@ -6,13 +6,18 @@ use super::decode::error_message;
 use super::error::{ApiError, Kind};
 use super::limiter::Limiter;
 use crate::clock::Clock;
+use crate::config::SecretText;
 use crate::model::source::Credentials;
 use crate::rules::retry::{self, Failure, Retry};
 use base64::Engine;
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+/// What our tokens are for: reading, and our webhook.
+pub const SCOPES: &str = "read webhooks:read webhooks:write";
 
 /// How requests are made.
 #[derive(Debug, Clone)]
@@ -39,7 +44,7 @@ pub struct ClientOptions {
 pub struct Client {
     options: ClientOptions,
     http: reqwest::Client,
-    credentials: Credentials,
+    login: Login,
     fetched: Mutex<Option<Fetched>>,
     limiter: Limiter,
     clock: Clock,
@@ -52,6 +57,28 @@ struct Fetched {
     renew_at: DateTime<Utc>,
 }
 
+/// Access tokens that change while a client lives.
+pub trait AccessTokens: Send + Sync {
+    /// The token to send now.
+    fn current(&self) -> BoxFuture<'_, Result<SecretText, Kind>>;
+    /// Zendesk has just not accepted the token of this header: the next one has to be another.
+    fn refused(&self, header: &str);
+}
+
+/// How a client signs in.
+pub enum Login {
+    /// By the same credentials always.
+    With(Credentials),
+    /// By tokens that are renewed.
+    Renewed(Arc<dyn AccessTokens>),
+}
+
+impl From<Credentials> for Login {
+    fn from(credentials: Credentials) -> Login {
+        Login::With(credentials)
+    }
+}
+
 /// Longest wait for the budget within a request; longer ones are left to the schedule.
 const LONGEST_WAIT: Duration = Duration::seconds(90);
 
@@ -60,27 +87,24 @@ const LONGEST_BLOCK: Duration = Duration::minutes(10);
 
 impl Client {
     /// A client. Fails only when the TLS set-up does.
-    pub fn new(options: ClientOptions, credentials: Credentials, clock: Clock) -> Result<Client, ApiError> {
-        static TLS: Once = Once::new();
-        TLS.call_once(|| {
-            // Fails only when a provider is installed already, which serves as well.
-            _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let http = reqwest::Client::builder()
-            .timeout(options.timeout)
-            .connect_timeout(options.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(&options.user_agent)
-            .build()
-            .map_err(|error| failed("client", Kind::Network(error.to_string())))?;
+    pub fn new(options: ClientOptions, login: impl Into<Login>, clock: Clock) -> Result<Client, ApiError> {
+        let (http, login) = (http(&options)?, login.into());
         let limiter = Limiter::new(clock.clone(), options.requests_per_minute, options.incremental_per_minute);
-        Ok(Client { options, http, credentials, fetched: Mutex::new(None), limiter, clock })
+        Ok(Client { options, http, login, fetched: Mutex::new(None), limiter, clock })
     }
 
     /// The budgets, for the metrics.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
+    }
+
+    /// Takes back the access token that the client fetched for itself, if it did.
+    pub async fn sign_out(&self) {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if fetched && let Err(error) = self.send(Method::DELETE, "/api/v2/oauth/tokens/current", None).await {
+            tracing::warn!(source = self.options.source, error = %error, "the access token could not be revoked; it ends by itself within two hours");
+        }
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Reads `path` (with its parameters), waiting for the budget and retrying what may be retried.
@@ -134,12 +158,8 @@ impl Client {
             }
             let outcome = if matches!(kind, Kind::RateLimited { .. }) { "throttled" } else { "failed" };
             self.count(&endpoint, outcome);
-            if kind == Kind::Unauthorized
-                && !refreshed
-                && matches!(self.credentials, Credentials::ClientCredentials { .. })
-            {
+            if kind == Kind::Unauthorized && !refreshed && self.has_another_token() {
                 refreshed = true;
-                *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 continue;
             }
             let wait = match (&kind, retry::decide(&kind.failure(), attempt, rand::random())) {
@@ -183,7 +203,7 @@ impl Client {
             .await
             .map_err(|wait| Kind::BudgetSpent(wait.to_std().unwrap_or_default()))?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
-        request = request.header(AUTHORIZATION, authorization).header("accept", "application/json");
+        request = request.header(AUTHORIZATION, &authorization).header("accept", "application/json");
         if let Some(sent) = sent {
             request = request.json(sent);
         }
@@ -210,7 +230,23 @@ impl Client {
             self.count(&format!("{method} {}", path.split('?').next().unwrap_or(path)), "ok");
             return Ok(bytes);
         }
+        if status == StatusCode::UNAUTHORIZED {
+            self.doubt(&authorization);
+        }
         Err(self.kind_of(status, &headers, &bytes, budget))
+    }
+
+    /// After a 401: may there be another token than the one sent?
+    fn has_another_token(&self) -> bool {
+        matches!(self.login, Login::Renewed(_) | Login::With(Credentials::ClientCredentials { .. }))
+    }
+
+    /// The token sent was not accepted: the next request is made with another.
+    fn doubt(&self, authorization: &HeaderValue) {
+        match (&self.login, authorization.to_str()) {
+            (Login::Renewed(tokens), Ok(header)) => tokens.refused(header),
+            _ => *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None,
+        }
     }
 
     fn kind_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], budget: Budget) -> Kind {
@@ -242,13 +278,21 @@ impl Client {
 
     /// The `Authorization` header; fetched first where the credentials are a client's.
     async fn authorization(&self) -> Result<HeaderValue, Kind> {
-        match &self.credentials {
+        let credentials = match &self.login {
+            Login::Renewed(tokens) => return bearer(tokens.current().await?.expose()),
+            Login::With(credentials) => credentials,
+        };
+        match credentials {
             Credentials::Bearer { token } => bearer(token),
             Credentials::ApiToken { email, token } => {
                 let pair = base64::engine::general_purpose::STANDARD.encode(format!("{email}/token:{token}"));
                 secret_header(&format!("Basic {pair}"))
             }
             Credentials::ClientCredentials { client_id, client_secret } => self.fetched(client_id, client_secret).await,
+            Credentials::Browser { fresh, .. } => match fresh {
+                Some(pair) => bearer(&pair.access_token),
+                None => Err(Kind::NeedsReconnect("its tokens are not there".into())),
+            },
         }
     }
 
@@ -258,7 +302,7 @@ impl Client {
             return Ok(known.header);
         }
         let body = serde_json::json!({"grant_type": "client_credentials", "client_id": client_id,
-            "client_secret": client_secret, "scope": "read webhooks:read webhooks:write", "expires_in": 7200});
+            "client_secret": client_secret, "scope": SCOPES, "expires_in": 7200});
         let url = format!("{}/oauth/tokens", self.options.base_url);
         let response = self.http.post(url).json(&body).send().await.map_err(body::broken)?;
         if !response.status().is_success() {
@@ -278,6 +322,23 @@ impl Client {
             Some(Fetched { header: header.clone(), renew_at });
         Ok(header)
     }
+}
+
+/// An HTTP client that keeps to the rules: no redirects, no proxy, bounded in time.
+pub(super) fn http(options: &ClientOptions) -> Result<reqwest::Client, ApiError> {
+    static TLS: Once = Once::new();
+    TLS.call_once(|| {
+        // Fails only when a provider is installed already, which serves as well.
+        _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder()
+        .timeout(options.timeout)
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(&options.user_agent)
+        .build()
+        .map_err(|error| failed("client", Kind::Network(error.to_string())))
 }
 
 #[derive(serde::Deserialize)]

@@ -29,6 +29,12 @@ pub enum Kind {
     /// 401.
     #[error("Zendesk does not accept the credentials")]
     Unauthorized,
+    /// The tokens are gone for good.
+    #[error("needs reconnect: {0}")]
+    NeedsReconnect(String),
+    /// There is no access token at present.
+    #[error("the access token could not be renewed: {0}")]
+    NotRenewed(String),
     /// 403.
     #[error("Zendesk refuses this: {0}")]
     Forbidden(String),
@@ -76,7 +82,7 @@ impl Kind {
             Kind::RateLimited { retry_after } | Kind::BudgetSpent(retry_after) => {
                 Failure::RateLimited { retry_after: *retry_after }
             }
-            Kind::Unauthorized => Failure::Unauthorized,
+            Kind::Unauthorized | Kind::NeedsReconnect(_) | Kind::NotRenewed(_) => Failure::Unauthorized,
             Kind::Forbidden(_) => Failure::Forbidden,
             Kind::NotFound => Failure::NotFound,
             Kind::TimedOut | Kind::Server(_) | Kind::Network(_) | Kind::Broken(_) | Kind::BadBody(_) => {
@@ -95,6 +101,12 @@ impl Kind {
             }
             Kind::Unauthorized => {
                 "Give new credentials: deskbridge source reconnect NAME with a new token, and check with deskbridge check."
+            }
+            Kind::NeedsReconnect(_) => {
+                "Sign in again: deskbridge source reconnect NAME --again. Until then nothing is read; webhooks are kept."
+            }
+            Kind::NotRenewed(_) => {
+                "It is tried again. If this lasts, see whether the OAuth client and its secret are still right, then sign in again: deskbridge source reconnect NAME --again"
             }
             Kind::Forbidden(_) => {
                 "Use the credentials of an admin whose token has the scopes read, webhooks:read and webhooks:write; if the plan lacks this endpoint, skip the stream: deskbridge source set NAME skip_streams=…"

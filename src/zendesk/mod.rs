@@ -9,6 +9,7 @@ pub mod decode;
 pub mod deliveries;
 pub mod error;
 pub mod limiter;
+pub mod oauth;
 pub mod progress;
 pub mod stream;
 pub mod verify;

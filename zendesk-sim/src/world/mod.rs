@@ -7,6 +7,7 @@ pub mod hooks;
 pub mod index;
 pub mod jobs;
 pub mod membership;
+pub mod metric_events;
 pub mod metrics;
 pub mod organization;
 pub mod rating;
@@ -15,7 +16,7 @@ pub mod tokens;
 pub mod user;
 
 use crate::acts::uploads::Upload;
-use crate::options::{Faults, Options};
+use crate::options::{Exports, Faults, Options};
 use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
@@ -81,6 +82,8 @@ pub struct World {
     pub hooks: Hooks,
     /// Credentials.
     pub tokens: Tokens,
+    /// How exports end.
+    pub exports: Exports,
     /// Bulk jobs.
     pub jobs: Jobs,
     /// What went wrong on purpose.
@@ -123,6 +126,7 @@ impl World {
             index: Index::default(),
             hooks: Hooks::new(options),
             tokens: Tokens::default(),
+            exports: options.exports.clone(),
             jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
