@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub fn route(world: &mut World, caller: &Caller, req: &Req, user: i64, rest: &[&str]) -> Option<Reply> {
     let now = caller.now;
     let (first, what) = match rest {
-        [] => (None, &rest[..]),
+        [] => (None, rest),
         [id, what @ ..] => (Some(id.parse::<i64>().ok()?), what),
     };
     let reply = match (req.method.as_str(), first, what) {
