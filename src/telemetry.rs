@@ -26,6 +26,8 @@ pub const STREAM_FRESHNESS: &str = "deskbridge_stream_freshness_seconds";
 pub const ZENDESK_REQUESTS: &str = "deskbridge_zendesk_requests_total";
 /// Requests that a budget still allows this minute, by `source` and `budget`.
 pub const ZENDESK_BUDGET_LEFT: &str = "deskbridge_zendesk_budget_left";
+/// Requests that Zendesk refused with 429, by whose doing.
+pub const ZENDESK_THROTTLED: &str = "deskbridge_zendesk_throttled_total";
 /// Deliveries of our webhook as Zendesk's log tells them, by `source` and `outcome`.
 pub const WEBHOOK_DELIVERIES: &str = "deskbridge_webhook_deliveries_total";
 /// Repairs of our webhook in Zendesk, by `source`.
@@ -156,7 +158,11 @@ pub fn describe_metrics() {
     describe_gauge!(OAUTH_ENDS, Unit::Seconds, "Time until the refresh token of a source ends, by source");
     describe_gauge!(NEEDS_RECONNECT, "1 for a source that needs to be connected again, else 0, by source");
     describe_counter!(ZENDESK_REQUESTS, "Requests to Zendesk, by source, endpoint and outcome");
-    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows this minute, by source and budget");
+    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows, by source and budget");
+    describe_counter!(
+        ZENDESK_THROTTLED,
+        "Requests refused with 429, by source and cause: own when our own count had forbidden it, others when others used the limit"
+    );
     describe_counter!(WEBHOOK_DELIVERIES, "Deliveries by Zendesk's log, by source and outcome");
     describe_counter!(WEBHOOK_REPAIRS, "Repairs of our webhook in Zendesk, by source");
     describe_gauge!(WEBHOOK_OK, "1 while our webhook in Zendesk is as it should be, by source");

@@ -309,7 +309,11 @@ async fn webhook(ctx: &Context, source: &Source, findings: &mut Findings) {
         }
         Err(error) => return findings.error(subject, error),
     };
-    let mut wrong: Vec<String> = found.faults.iter().map(Fault::words).collect();
+    let words = |fault: &Fault| match fault {
+        Fault::Stranger(_, name) => format!("{} (its name is {:?})", fault.words(), plain(name)),
+        _ => fault.words(),
+    };
+    let mut wrong: Vec<String> = found.faults.iter().map(words).collect();
     if !found.secret_is_stored {
         wrong.push("its signing secret is not the stored one: what it sends is refused".into());
     }

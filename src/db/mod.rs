@@ -22,6 +22,7 @@ pub mod person;
 pub mod person_source;
 pub mod pool;
 pub mod profile;
+pub mod rate_budget;
 pub mod raw_event;
 pub mod run;
 pub mod schedule;

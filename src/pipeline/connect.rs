@@ -125,7 +125,7 @@ pub async fn find(ctx: &Context, workspace: i64, name: &str) -> Result<Source, L
 /// nothing of it stays.
 pub async fn connect(ctx: &Context, request: Connect<'_>) -> Result<Connection, LifecycleError> {
     let (base_url, name) = check_free(ctx, request.workspace, request.account, request.name).await?;
-    let client = Arc::new(ctx.connect(&name, &base_url, request.credentials.clone(), &request.settings)?);
+    let client = Arc::new(ctx.connect(None, &name, &base_url, request.credentials.clone(), &request.settings)?);
     let identity = check(&client, &request.credentials).await?;
     let now = ctx.clock.now();
     let mut db = ctx.pool.acquire().await?;
@@ -193,7 +193,9 @@ pub async fn reconnect(
 ) -> Result<Connection, LifecycleError> {
     let base_url = may_reconnect(&source)?;
     let client = match &credentials {
-        Some(credentials) => Arc::new(ctx.connect(&source.name, &base_url, credentials.clone(), &source.settings)?),
+        Some(credentials) => {
+            Arc::new(ctx.connect(Some(source.id), &source.name, &base_url, credentials.clone(), &source.settings)?)
+        }
         None => ctx.client(&source)?,
     };
     let stored = match &credentials {
@@ -221,7 +223,8 @@ pub async fn migrate(ctx: &Context, source: Source, credentials: Credentials) ->
     let base_url = may_migrate(ctx, &source)?;
     // An API token that Zendesk has ended already answers nothing; then the webhook tells whose account it is.
     let former = account::verify(&*ctx.client(&source)?, false).await.ok();
-    let client = Arc::new(ctx.connect(&source.name, &base_url, credentials.clone(), &source.settings)?);
+    let client =
+        Arc::new(ctx.connect(Some(source.id), &source.name, &base_url, credentials.clone(), &source.settings)?);
     let identity = check(&client, &credentials).await?;
     let by_hand = webhook::is_by_hand(&source);
     let same = match (former, source.webhook_id.as_deref().filter(|_| !by_hand)) {

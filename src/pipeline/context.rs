@@ -1,5 +1,6 @@
 //! What every flow works with, and one client per source.
 
+use super::budgets::Shared;
 use super::keeper::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -8,7 +9,9 @@ use crate::model::source::{Credentials, Source, SourceSettings};
 use crate::secret::Sealer;
 use crate::zendesk::client::{Client, ClientOptions, Login};
 use crate::zendesk::decode::DecodeContext;
+use crate::zendesk::limiter::{Alone, Ledger};
 use crate::zendesk::oauth::{App, TokenEndpoint};
+use crate::zendesk::purse::Shares;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,20 +124,26 @@ impl Context {
             _ => Login::With(credentials),
         };
         let options = self.options(&source.name, base_url, &source.settings);
-        let client = Arc::new(Client::new(options, login, self.clock.clone())?);
+        let client = Arc::new(Client::new(options, login, self.clock.clone(), self.budgets_of(source.id))?);
         clients.insert(source.id, (print, client.clone()));
         Ok(client)
     }
 
-    /// A client for credentials that may not be stored yet.
+    /// A client for credentials that may not be stored yet. A source that is not stored yet has budgets of its own.
     pub fn connect(
         &self,
+        source_id: Option<i64>,
         name: &str,
         base_url: &str,
         credentials: Credentials,
         settings: &SourceSettings,
     ) -> Result<Client, FlowError> {
-        Ok(Client::new(self.options(name, base_url, settings), credentials, self.clock.clone())?)
+        let budgets = source_id.map_or_else(|| Arc::new(Alone::default()) as Arc<dyn Ledger>, |id| self.budgets_of(id));
+        Ok(Client::new(self.options(name, base_url, settings), credentials, self.clock.clone(), budgets)?)
+    }
+
+    fn budgets_of(&self, source_id: i64) -> Arc<dyn Ledger> {
+        Arc::new(Shared { pool: self.pool.clone(), source_id })
     }
 
     /// The keeper of the tokens of a source whose admin signed in by browser.
@@ -169,7 +178,6 @@ impl Context {
 
     fn options(&self, name: &str, base_url: &str, settings: &SourceSettings) -> ClientOptions {
         let zendesk = &self.settings.zendesk;
-        let per_minute = settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute);
         ClientOptions {
             source: name.to_string(),
             base_url: base_url.to_string(),
@@ -180,8 +188,12 @@ impl Context {
                 true => concat!("deskbridge/", env!("CARGO_PKG_VERSION")).to_string(),
                 false => zendesk.user_agent.clone(),
             },
-            requests_per_minute: (f64::from(per_minute) * zendesk.requests_share) as u32,
-            incremental_per_minute: settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
+            shares: Shares {
+                requests: settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute),
+                exports: settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
+                share: zendesk.requests_share,
+                urgent_share: zendesk.urgent_share,
+            },
         }
     }
 
@@ -210,9 +222,12 @@ impl Context {
         }
     }
 
-    /// Requests left this minute by source id: general, incremental.
-    pub fn budgets(&self) -> Vec<(i64, usize, usize)> {
+    /// Requests left by source id and name of the budget, as last heard.
+    pub fn budgets(&self) -> Vec<(i64, &'static str, i64)> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.iter().map(|(id, (_, client))| (*id, client.limiter().left().0, client.limiter().left().1)).collect()
+        let left = clients.iter().flat_map(|(id, (_, client))| {
+            client.limiter().left().into_iter().map(|(budget, left)| (*id, budget, left))
+        });
+        left.collect()
     }
 }

@@ -55,10 +55,8 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
     for (state, count) in db::job::depths(&mut db).await? {
         metrics::gauge!(JOBS, "state" => state).set(count as f64);
     }
-    for (source, general, incremental) in ctx.budgets() {
-        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "requests").set(general as f64);
-        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "incremental")
-            .set(incremental as f64);
+    for (source, budget, left) in ctx.budgets() {
+        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => budget).set(left as f64);
     }
     Ok(())
 }

@@ -26,6 +26,9 @@ pub enum Kind {
     /// Our own limiter would have to wait longer than the caller wants to.
     #[error("the request budget is spent for another {} s", .0.as_secs())]
     BudgetSpent(Duration),
+    /// The budgets that all daemons share cannot be read.
+    #[error("the request budgets cannot be read: {0}")]
+    BudgetsUnknown(String),
     /// 401.
     #[error("Zendesk does not accept the credentials")]
     Unauthorized,
@@ -85,9 +88,12 @@ impl Kind {
             Kind::Unauthorized | Kind::NeedsReconnect(_) | Kind::NotRenewed(_) => Failure::Unauthorized,
             Kind::Forbidden(_) => Failure::Forbidden,
             Kind::NotFound => Failure::NotFound,
-            Kind::TimedOut | Kind::Server(_) | Kind::Network(_) | Kind::Broken(_) | Kind::BadBody(_) => {
-                Failure::Transient
-            }
+            Kind::TimedOut
+            | Kind::Server(_)
+            | Kind::Network(_)
+            | Kind::Broken(_)
+            | Kind::BadBody(_)
+            | Kind::BudgetsUnknown(_) => Failure::Transient,
             Kind::Refused { status, .. } => Failure::Refused(*status),
             Kind::Redirected(_) | Kind::TooLarge(_) | Kind::Stalled(_) => Failure::Fatal,
         }
@@ -99,6 +105,7 @@ impl Kind {
             Kind::RateLimited { .. } | Kind::BudgetSpent(_) => {
                 "Nothing: reading goes on when the limit allows. If this lasts, lower requests_per_minute of the source or look for other users of the account's limit."
             }
+            Kind::BudgetsUnknown(_) => "Nothing: reading goes on when Postgres does. If this lasts, look at its log.",
             Kind::Unauthorized => {
                 "Give new credentials: deskbridge source reconnect NAME with a new token, and check with deskbridge check."
             }

@@ -20,6 +20,7 @@ pub const CONTROL: &[&str] = &[
     "job",
     "run",
     "schedule",
+    "rate_budget",
     "source_grant",
     "sign_in",
     "webhook_watch",
