@@ -26,6 +26,20 @@ step() {
     say "== $name: done in $((SECONDS - begun)) s"
 }
 
+# install REASON PACKAGE…: through apt, as root or by sudo.
+install() {
+    local reason=$1 as_root=()
+    shift
+    has apt-get || fail "$reason is missing and there is no apt-get here; install it by hand (on Debian: $*)"
+    if [ "$(id -u)" != 0 ]; then
+        has sudo || fail "$reason is missing; as root run: apt-get install -y $*"
+        as_root=(sudo)
+    fi
+    say "installing $reason: apt-get install $*"
+    "${as_root[@]}" apt-get update -q
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
 # at_least WANTED FOUND: whether version FOUND is WANTED or newer.
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 

@@ -7,7 +7,6 @@ use crate::model::source::Source;
 use crate::zendesk::client::Client;
 use crate::zendesk::decode;
 use crate::zendesk::error::{ApiError, Kind};
-use crate::zendesk::limiter::Budget;
 use std::collections::BTreeSet;
 
 /// Ids a request may ask for (Z§5).
@@ -56,7 +55,7 @@ pub async fn fetch(
         for chunk in ids.chunks(IDS_A_REQUEST) {
             let path = format!("/api/v2/{wrapper}/show_many?ids={}", chunk.join(","));
             let body = match patience {
-                Patience::Wait => client.get(&path, Budget::General).await,
+                Patience::Wait => client.get(&path).await,
                 Patience::IfAffordable => client.get_if_affordable(&path).await,
             };
             match body {

@@ -15,7 +15,6 @@ use crate::rules::{retention, retry};
 use crate::zendesk::client::Client;
 use crate::zendesk::decode;
 use crate::zendesk::error::{ApiError, Kind};
-use crate::zendesk::limiter::Budget;
 use crate::zendesk::stream::{self, FIELD_LISTS, REFUSED_OVERLAP, StreamPage};
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Arc;
@@ -141,7 +140,7 @@ impl Reading<'_> {
             let cursor = position.cursor.as_deref();
             let request =
                 stream::request(self.stream, cursor, position.since, position.page_size, self.ctx.clock.now());
-            let error = match self.client.get(&request.path, request.budget).await {
+            let error = match self.client.get(&request.path).await {
                 Ok(body) => match stream::read(
                     self.stream,
                     request.wrapper,
@@ -188,7 +187,7 @@ impl Reading<'_> {
             let mut after: Option<String> = None;
             loop {
                 let path = stream::fields_path(list, after.as_deref());
-                let body = self.client.get(&path, Budget::General).await?;
+                let body = self.client.get(&path).await?;
                 let page = decode::page(&body, list)
                     .map_err(|error| ApiError { endpoint: endpoint(&path), kind: Kind::BadBody(error.to_string()) })?;
                 let (defs, refused) = decode::field_defs(entity, &page.records);

@@ -2,7 +2,6 @@
 
 use super::client::Client;
 use super::error::{ApiError, Kind};
-use super::limiter::Budget;
 use serde::Deserialize;
 
 /// Why an account cannot be used.
@@ -101,7 +100,7 @@ struct TokenInfo {
 /// Checks the credentials: somebody's, an admin's; and reads the scopes of an OAuth token.
 pub async fn verify(client: &Client, is_oauth: bool) -> Result<Identity, AccountError> {
     const ME: &str = "/api/v2/users/me";
-    let body = client.get(ME, Budget::General).await?;
+    let body = client.get(ME).await?;
     let me: Me = serde_json::from_slice(&body).map_err(|_| ApiError {
         endpoint: format!("GET {ME}"),
         kind: Kind::BadBody("the answer holds no user; is this a Zendesk account?".into()),
@@ -113,7 +112,7 @@ pub async fn verify(client: &Client, is_oauth: bool) -> Result<Identity, Account
     }
     let scopes = match is_oauth {
         false => None,
-        true => match client.get("/api/v2/oauth/tokens/current", Budget::General).await {
+        true => match client.get("/api/v2/oauth/tokens/current").await {
             Ok(body) => serde_json::from_slice::<CurrentToken>(&body).ok().map(|current| current.token.scopes),
             // The probe itself needs a scope on some accounts: what is missing shows where it is needed.
             Err(error) if matches!(error.kind, Kind::Forbidden(_) | Kind::NotFound) => None,

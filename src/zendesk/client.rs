@@ -1,8 +1,9 @@
 //! The client of one account: requests on the configured host only, within the limits, retried where that is right.
 
+use super::budget::{self, Budget};
 use super::decode::error_message;
 use super::error::{ApiError, Kind};
-use super::limiter::{Budget, Limiter};
+use super::limiter::Limiter;
 use crate::clock::Clock;
 use crate::model::source::Credentials;
 use crate::rules::retry::{self, Failure, Retry};
@@ -79,13 +80,13 @@ impl Client {
     }
 
     /// Reads `path` (with its parameters), waiting for the budget and retrying what may be retried.
-    pub async fn get(&self, path: &str, budget: Budget) -> Result<Vec<u8>, ApiError> {
-        self.request(Method::GET, path, None, budget, LONGEST_WAIT).await
+    pub async fn get(&self, path: &str) -> Result<Vec<u8>, ApiError> {
+        self.request(Method::GET, path, None, LONGEST_WAIT).await
     }
 
     /// Reads `path` only if the budget allows it at once.
     pub async fn get_if_affordable(&self, path: &str) -> Result<Vec<u8>, ApiError> {
-        self.request(Method::GET, path, None, Budget::General, Duration::zero()).await
+        self.request(Method::GET, path, None, Duration::zero()).await
     }
 
     /// Sends a body.
@@ -95,7 +96,7 @@ impl Client {
         path: &str,
         body: Option<&serde_json::Value>,
     ) -> Result<Vec<u8>, ApiError> {
-        self.request(method, path, body, Budget::General, LONGEST_WAIT).await
+        self.request(method, path, body, LONGEST_WAIT).await
     }
 
     async fn request(
@@ -103,7 +104,6 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&serde_json::Value>,
-        budget: Budget,
         most: Duration,
     ) -> Result<Vec<u8>, ApiError> {
         let endpoint = format!("{method} {}", path.split('?').next().unwrap_or(path));
@@ -111,7 +111,7 @@ impl Client {
         let mut refreshed = false;
         let mut attempt = 1;
         loop {
-            let kind = match self.once(&method, path, body, budget, most).await {
+            let kind = match self.once(&method, path, body, most).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(kind) => kind,
             };
@@ -157,10 +157,12 @@ impl Client {
         method: &Method,
         path: &str,
         body: Option<&serde_json::Value>,
-        budget: Budget,
         most: Duration,
     ) -> Result<Vec<u8>, Kind> {
         let authorization = self.authorization().await?;
+        let draws = budget::draws(method, path, body);
+        let is_export = draws.iter().any(|draw| draw.budget == Budget::Exports);
+        let budget = if is_export { Budget::Exports } else { Budget::Requests };
         let permit = self
             .limiter
             .acquire(budget, most)

@@ -3,20 +3,12 @@
 //! A sliding window is used: never more than the limit in any 60 seconds, which is safe whether Zendesk counts by fixed or
 //! by sliding minutes. A request counts from when its answer came, since that is the latest it can have been counted.
 
+use super::budget::Budget;
 use crate::clock::Clock;
 use crate::rules::retry::parse_rate_header;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-
-/// Which budget a request is taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Budget {
-    /// The account's requests a minute.
-    General,
-    /// Those, and the ten a minute that all `/incremental/*` share.
-    Incremental,
-}
 
 struct Window {
     limit: usize,
@@ -88,7 +80,7 @@ impl Limiter {
     }
 
     fn windows(&self, budget: Budget) -> impl Iterator<Item = &Mutex<Window>> {
-        let incremental = (budget == Budget::Incremental).then_some(&self.incremental);
+        let incremental = (budget == Budget::Exports).then_some(&self.incremental);
         std::iter::once(&self.general).chain(incremental)
     }
 
@@ -98,14 +90,14 @@ impl Limiter {
         let mut general = lock(&self.general);
         let mut incremental = lock(&self.incremental);
         let mut wait = general.wait(now);
-        if budget == Budget::Incremental {
+        if budget == Budget::Exports {
             wait = wait.max(incremental.wait(now));
         }
         match wait {
             Some(wait) => Err(wait.max(Duration::milliseconds(1))),
             None => {
                 general.in_flight += 1;
-                incremental.in_flight += usize::from(budget == Budget::Incremental);
+                incremental.in_flight += usize::from(budget == Budget::Exports);
                 Ok(Permit { limiter: self, budget })
             }
         }
@@ -129,13 +121,13 @@ impl Limiter {
         let number = |name: &str| header(name).and_then(|text| text.trim().parse::<u64>().ok());
         let spent = number("x-rate-limit-remaining").or_else(|| number("ratelimit-remaining")) == Some(0);
         if spent && let Some(resets) = number("ratelimit-reset").or_else(|| number("rate-limit-reset")) {
-            self.block(Budget::General, Duration::seconds(resets.min(120) as i64));
+            self.block(Budget::Requests, Duration::seconds(resets.min(120) as i64));
         }
         if let Some(total) = number("x-rate-limit") {
             let mut general = lock(&self.general);
             general.limit = general.limit.min(total.max(1) as usize);
         }
-        if budget == Budget::Incremental
+        if budget == Budget::Exports
             && let Some(text) = header("zendesk-ratelimit-incremental-exports")
         {
             let said = parse_rate_header(&text);
@@ -153,7 +145,7 @@ impl Limiter {
     /// Stops a budget for a while, as a 429 asks.
     pub fn block(&self, budget: Budget, wait: Duration) {
         let until = self.clock.now() + wait;
-        let window = if budget == Budget::Incremental { &self.incremental } else { &self.general };
+        let window = if budget == Budget::Exports { &self.incremental } else { &self.general };
         let mut window = lock(window);
         window.blocked_until = window.blocked_until.max(until);
     }
@@ -181,14 +173,14 @@ mod tests {
         let clock = clock();
         let limiter = Limiter::new(clock.clone(), 200, 10);
         for _ in 0..10 {
-            drop(limiter.try_acquire(Budget::Incremental).expect("within the budget"));
+            drop(limiter.try_acquire(Budget::Exports).expect("within the budget"));
             clock.advance(std::time::Duration::from_secs(1));
         }
-        let wait = limiter.try_acquire(Budget::Incremental).err().expect("the eleventh waits");
+        let wait = limiter.try_acquire(Budget::Exports).err().expect("the eleventh waits");
         assert_eq!(wait, Duration::seconds(50));
-        assert!(limiter.try_acquire(Budget::General).is_ok(), "other requests go on");
+        assert!(limiter.try_acquire(Budget::Requests).is_ok(), "other requests go on");
         clock.advance(std::time::Duration::from_secs(50));
-        assert!(limiter.try_acquire(Budget::Incremental).is_ok(), "the first of them is a minute old");
+        assert!(limiter.try_acquire(Budget::Exports).is_ok(), "the first of them is a minute old");
     }
 
     #[test]
@@ -200,19 +192,19 @@ mod tests {
             "zendesk-ratelimit-incremental-exports" => Some("total=10; remaining=0; resets=7".to_string()),
             _ => None,
         };
-        limiter.observe(Budget::Incremental, header);
+        limiter.observe(Budget::Exports, header);
         assert_eq!(limiter.left(), (200, 10));
-        assert_eq!(limiter.try_acquire(Budget::Incremental).err(), Some(Duration::seconds(7)));
+        assert_eq!(limiter.try_acquire(Budget::Exports).err(), Some(Duration::seconds(7)));
         clock.advance(std::time::Duration::from_secs(7));
-        assert!(limiter.try_acquire(Budget::Incremental).is_ok());
+        assert!(limiter.try_acquire(Budget::Exports).is_ok());
     }
 
     #[test]
     fn a_clock_that_jumps_back_does_not_block_for_ever() {
         let clock = clock();
         let limiter = Limiter::new(clock.clone(), 1, 1);
-        drop(limiter.try_acquire(Budget::General).expect("the first"));
+        drop(limiter.try_acquire(Budget::Requests).expect("the first"));
         clock.set(clock.now() - Duration::days(1));
-        assert!(limiter.try_acquire(Budget::General).is_ok());
+        assert!(limiter.try_acquire(Budget::Requests).is_ok());
     }
 }

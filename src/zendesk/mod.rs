@@ -2,6 +2,7 @@
 //! pure way from wire to normalised records.
 
 pub mod account;
+pub mod budget;
 pub mod client;
 pub mod decode;
 pub mod error;

@@ -4,7 +4,6 @@
 //! plain lists `start|after`, the time the pass began from and Zendesk's cursor within it.
 
 use super::decode::{self, DecodeContext, Page, PageError};
-use super::limiter::Budget;
 use super::webhooks::encode;
 use crate::model::activity::Origin;
 use crate::model::batch::Batch;
@@ -27,8 +26,6 @@ pub const REFUSED_OVERLAP: Duration = Duration::minutes(10);
 pub struct PageRequest {
     /// Path with parameters.
     pub path: String,
-    /// Budget it is taken from.
-    pub budget: Budget,
     /// Key of the records in the answer.
     pub wrapper: &'static str,
 }
@@ -84,14 +81,7 @@ pub fn request(
         ),
         Stream::Fields => (fields_path("user_fields", None), "user_fields"),
     };
-    PageRequest { path, budget: budget(stream), wrapper }
-}
-
-fn budget(stream: Stream) -> Budget {
-    match stream {
-        Stream::Users | Stream::Tickets | Stream::Organizations | Stream::TicketEvents => Budget::Incremental,
-        _ => Budget::General,
-    }
+    PageRequest { path, wrapper }
 }
 
 /// A page of a plain list, 100 rows at a time; `unit` turns seconds into what the parameter wants.

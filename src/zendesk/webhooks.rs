@@ -3,7 +3,6 @@
 use super::client::Client;
 use super::decode::SUBSCRIBED;
 use super::error::{ApiError, Kind};
-use super::limiter::Budget;
 use crate::config::SecretText;
 use reqwest::Method;
 use serde::Deserialize;
@@ -102,7 +101,7 @@ fn same_endpoint(a: &str, b: &str) -> bool {
 /// Our webhook, by its id or else by its name.
 pub async fn find(client: &Client, source: &str, id: Option<&str>) -> Result<Option<Webhook>, ApiError> {
     if let Some(id) = id {
-        match client.get(&format!("/api/v2/webhooks/{id}"), Budget::General).await {
+        match client.get(&format!("/api/v2/webhooks/{id}")).await {
             Ok(body) => return Ok(Some(parse::<One>("GET /api/v2/webhooks/:id", &body)?.webhook)),
             Err(error) if error.kind == Kind::NotFound => {}
             Err(error) => return Err(error),
@@ -115,7 +114,7 @@ pub async fn find(client: &Client, source: &str, id: Option<&str>) -> Result<Opt
         if let Some(after) = &after {
             path.push_str(&format!("&page%5Bafter%5D={}", encode(after)));
         }
-        let list: List = parse("GET /api/v2/webhooks", &client.get(&path, Budget::General).await?)?;
+        let list: List = parse("GET /api/v2/webhooks", &client.get(&path).await?)?;
         if let Some(found) = list.webhooks.into_iter().find(|webhook| webhook.name == name) {
             return Ok(Some(found));
         }
@@ -148,7 +147,7 @@ pub async fn ensure(
 
 /// The signing secret of a webhook.
 pub async fn signing_secret(client: &Client, id: &str) -> Result<SecretText, ApiError> {
-    let body = client.get(&format!("/api/v2/webhooks/{id}/signing_secret"), Budget::General).await?;
+    let body = client.get(&format!("/api/v2/webhooks/{id}/signing_secret")).await?;
     let answer: Signing = parse("GET /api/v2/webhooks/:id/signing_secret", &body)?;
     Ok(SecretText::new(answer.signing_secret.secret))
 }

@@ -14,6 +14,7 @@ mod life;
 mod options;
 mod server;
 mod time;
+mod tls;
 mod world;
 
 pub use clock::ClockMode;

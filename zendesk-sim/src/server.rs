@@ -2,15 +2,18 @@
 use crate::admin;
 use crate::clock::Clock;
 use crate::deliver;
+use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
 use crate::http::limits::Limits;
+use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
 use crate::options::Options;
+use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
@@ -34,6 +37,8 @@ pub struct Shared {
     pub settled: Notify,
     /// Background acts per simulated minute.
     pub life: f64,
+    /// How many records each record stands for.
+    pub row_weight: usize,
     gate: Mutex<Gate>,
 }
 
@@ -104,6 +109,10 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind(&options.listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let tls = match &options.tls {
+        Some((listen, folder)) => Some(TlsListener::bind(listen, folder).await?),
+        None => None,
+    };
     let clock = Clock::new(options.clock, options.start);
     let (world, journal, reached) = journal::make_world(&options, clock.now())?;
     // A kept account may have lived faster than real time: its time goes on from there.
@@ -115,6 +124,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         wake: Notify::new(),
         settled: Notify::new(),
         life: options.life,
+        row_weight: options.row_weight,
         gate: Mutex::new(Gate {
             world,
             journal,
@@ -129,9 +139,13 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     if options.life > 0.0 && !shared.clock.is_driven() {
         tokio::spawn(life::background(shared, options.life));
     }
+    if let Some(tls) = tls {
+        let router = router.clone();
+        tokio::spawn(async move { axum::serve(tls, router).await });
+    }
     tokio::spawn(async move {
         // Serving ends only with the runtime itself.
-        let _ = axum::serve(listener, router).await;
+        let _ = axum::serve(listener, router.into_make_service_with_connect_info::<Tap>()).await;
     });
     Ok((url, about))
 }
@@ -140,7 +154,8 @@ fn about(world: &World, url: &str) -> Value {
     let email = world.users.get(&world.admin_id()).and_then(|user| user.email.clone());
     json!({"listening": url, "admin": format!("{url}/_sim"), "subdomain": world.subdomain, "admin_email": email,
         "api_token": world.tokens.api.first(), "oauth_token": world.tokens.oauth.first().map(|t| &t.secret),
-        "client_id": world.tokens.client_id, "client_secret": world.tokens.client_secret,
+        "client_id": world.tokens.clients.first().map(|client| &client.identifier),
+        "client_secret": world.tokens.clients.first().map(|client| &client.secret),
         "account_id": world.account_id})
 }
 
@@ -149,7 +164,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Ok(bytes) = to_bytes(body, LARGEST).await else {
         return respond(Reply::bad("PayloadTooLarge", "The request is too large"));
     };
-    let req = take_apart(&head, &bytes);
+    let req = take_apart(&head, &bytes, shared.row_weight);
     if req.path.starts_with("/_sim") {
         return respond(admin::answer(&shared, &req).await);
     }
@@ -164,13 +179,17 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if req.method != "GET" {
         shared.wake.notify_one();
     }
-    match answer {
-        Some(reply) => respond(reply),
-        None => std::future::pending().await,
+    let Some(reply) = answer else {
+        return std::future::pending().await;
+    };
+    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, &req, reply);
+    match sent {
+        Sent::Whole(reply) => respond(reply),
+        Sent::Raw(raw) => raw.write(head.extensions.get::<ConnectInfo<Tap>>().map(|tap| &tap.0)).await,
     }
 }
 
-fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
+fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
     let path = head.uri.path();
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
@@ -183,7 +202,7 @@ fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes) -> Req {
         body = url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect();
     }
     query.retain(|(name, _)| !name.is_empty());
-    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body }
+    Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body, weight }
 }
 
 fn respond(reply: Reply) -> Response {

@@ -1,6 +1,7 @@
 //! The admin door: time, life, acts, truth and faults; no sign-in, loopback only.
 pub mod act;
 pub mod hook_test;
+pub mod tokens;
 pub mod truth;
 
 use crate::http::{Reply, Req};
@@ -8,8 +9,7 @@ use crate::life::generate;
 use crate::options::Faults;
 use crate::server::Shared;
 use crate::world::World;
-use crate::world::user::Role;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Answers `/_sim/...`.
 pub async fn answer(shared: &Shared, req: &Req) -> Reply {
@@ -55,7 +55,7 @@ fn at_once(shared: &Shared, req: &Req, method: &str, rest: &[&str]) -> Reply {
             }
             Err(e) => Reply::bad("BadRequest", &e.to_string()),
         },
-        ("POST", ["tokens"]) => tokens(&mut gate.world, req, now),
+        (_, ["tokens" | "consent", ..]) => tokens::answer(&mut gate.world, req, now),
         ("POST", ["act"]) => act::answer(&mut gate.world, &req.body, now),
         ("POST", ["bulk_users"]) => {
             let count = req.body["count"].as_u64().unwrap_or(100) as usize;
@@ -122,40 +122,4 @@ fn acts(world: &World, req: &Req) -> Reply {
     let limit = req.number("limit").unwrap_or(1000).clamp(1, 100_000) as usize;
     let found: Vec<_> = world.acts.iter().filter(|act| act.seq as i64 > after).take(limit).collect();
     Reply::ok(&json!({ "acts": found }))
-}
-
-/// Makes a token, or takes some back: `revoke` is a token, `"all"`, or `"api"`.
-fn tokens(world: &mut World, req: &Req, now: crate::time::Stamp) -> Reply {
-    if let Some(which) = req.body["revoke"].as_str() {
-        let mut revoked = 0;
-        for token in world.tokens.oauth.iter_mut().filter(|t| which == "all" || t.secret == which) {
-            token.revoked = true;
-            revoked += 1;
-        }
-        if which == "all" || which == "api" {
-            revoked += world.tokens.api.len();
-            world.tokens.api.clear();
-        } else {
-            world.tokens.api.retain(|token| token != which);
-        }
-        return Reply::ok(&json!({ "revoked": revoked }));
-    }
-    let role = req.body["role"].as_str().and_then(Role::parse).unwrap_or(Role::Admin);
-    let holder = world.users.values().find(|user| user.active && user.role == role);
-    let Some(holder) = holder.map(|user| user.id) else { return Reply::not_found() };
-    let scopes: Vec<String> =
-        serde_json::from_value(req.body["scopes"].clone()).unwrap_or_else(|_| vec!["read".into(), "write".into()]);
-    let expires_at = req.body["expires_in"].as_i64().map(|seconds| now.plus(seconds));
-    let token = world.new_token(holder, role, scopes, expires_at, req.body["renewable"] == true, now);
-    let api_token = match req.body["api_token"] {
-        Value::Bool(true) => {
-            let secret = token.secret[..40].to_owned();
-            world.tokens.api.push(secret.clone());
-            Some(secret)
-        }
-        _ => None,
-    };
-    let email = world.users.get(&holder).and_then(|user| user.email.clone());
-    Reply::ok(&json!({"id": token.id, "token": token.secret, "refresh_token": token.refresh, "api_token": api_token,
-        "user_id": holder, "email": email, "role": role, "scopes": token.scopes, "expires_at": token.expires_at}))
 }

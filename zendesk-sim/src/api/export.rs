@@ -98,7 +98,7 @@ fn per_page(req: &Req) -> usize {
 }
 
 fn start_time(req: &Req, now: Stamp) -> Result<Stamp, Reply> {
-    let Some(start) = req.number("start_time") else {
+    let Some(start) = req.q("start_time").and_then(leading_number) else {
         return Err(Reply::bad("InvalidValue", "Invalid attribute. start_time is required and must be a unix time"));
     };
     if start > now.0 - HELD_BACK {
@@ -106,6 +106,12 @@ fn start_time(req: &Req, now: Stamp) -> Result<Stamp, Reply> {
         return Err(Reply::bad("StartTimeTooRecent", &words));
     }
     Ok(Stamp(start))
+}
+
+/// The number that a text begins with: `946684800.0`, as tap-zendesk asks, is taken as Ruby takes it.
+fn leading_number(text: &str) -> Option<i64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    text[..digits].parse().ok()
 }
 
 fn by_cursor(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Reply {
@@ -120,7 +126,7 @@ fn by_cursor(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> R
         },
     };
     let kept = keeps(world, req, stream);
-    let page = rows(world, stream, from, stream.until(caller.now), per_page(req), false, &kept);
+    let page = rows(world, stream, from, stream.until(caller.now), req.page_rows(per_page(req)), false, &kept);
     let mut after = page.rows.last().map(|row| encode(*row));
     if world.faults.stall_cursor && asked.is_some() {
         after.clone_from(&asked);
@@ -147,7 +153,7 @@ fn by_time(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Rep
     };
     let kept = keeps(world, req, stream);
     let until = stream.until(caller.now);
-    let page = rows(world, stream, Bound::Included((start, 0)), until, per_page(req), true, &kept);
+    let page = rows(world, stream, Bound::Included((start, 0)), until, req.page_rows(per_page(req)), true, &kept);
     let last = page.rows.last().map(|row| row.place.0);
     let end = last.map(|last| stream.end_time(last, start, page.more, caller.now).0);
     let mut query = String::new();

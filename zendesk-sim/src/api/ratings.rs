@@ -75,14 +75,7 @@ fn surveys(world: &World, req: &Req) -> Reply {
         found.reverse();
     }
     let ids = found.iter().map(|rating| rating.id).collect();
-    let mut query = Req {
-        method: req.method.clone(),
-        path: req.path.clone(),
-        parts: Vec::new(),
-        query: req.query.clone(),
-        headers: req.headers.clone(),
-        body: Value::Null,
-    };
+    let mut query = req.clone();
     if query.q("page[size]").is_none() {
         query.query.push(("page[size]".into(), "100".into()));
     }

@@ -12,7 +12,9 @@ pub fn authenticate(world: &World, req: &Req, now: Stamp, now_ms: i64) -> Result
     let nobody = Caller { now, now_ms, user_id: 0, role: Role::EndUser, scopes: None, token_id: None };
     let Some(header) = req.header("authorization") else { return Ok(nobody) };
     let found = match header.split_once(' ') {
-        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => bearer(world, secret.trim(), &nobody),
+        Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
+            return bearer(world, secret.trim(), &nobody).ok_or_else(invalid_token);
+        }
         Some((scheme, secret)) if scheme.eq_ignore_ascii_case("basic") => basic(world, secret.trim(), &nobody),
         _ => None,
     };
@@ -24,11 +26,18 @@ pub fn unauthenticated() -> Reply {
     Reply::json(401, &json!({"error": "Couldn't authenticate you"}))
 }
 
+/// The 401 for an access token that is not, or no longer, one.
+fn invalid_token() -> Reply {
+    let words = "The access token provided is expired, revoked, malformed or invalid for other reasons.";
+    Reply::json(401, &json!({"error": "invalid_token", "error_description": words}))
+}
+
 fn bearer(world: &World, secret: &str, nobody: &Caller) -> Option<Caller> {
     let token = world.tokens.find(secret, nobody.now)?;
+    let user = world.users.get(&token.user_id).filter(|user| user.active && !user.suspended)?;
     Some(Caller {
         user_id: token.user_id,
-        role: token.role,
+        role: user.role,
         scopes: Some(token.scopes.clone()),
         token_id: Some(token.id),
         ..nobody.clone()
@@ -48,6 +57,10 @@ fn basic(world: &World, secret: &str, nobody: &Caller) -> Option<Caller> {
 /// Whether the token's scopes reach a path's resource.
 pub fn allowed(caller: &Caller, req: &Req) -> bool {
     let Some(scopes) = &caller.scopes else { return true };
+    // A misspelt scope makes a token that is good for nothing.
+    if !scopes.iter().any(|scope| is_scope(scope)) {
+        return false;
+    }
     let verb = if req.method == "GET" { "read" } else { "write" };
     let first = req.parts.first().map_or("", String::as_str);
     let resource = match first {
@@ -61,4 +74,31 @@ pub fn allowed(caller: &Caller, req: &Req) -> bool {
     let resource = if resource == "ticket_events" { "tickets" } else { resource };
     let me = resource == "users" && req.parts.get(1).is_some_and(|part| part == "me");
     me || scopes.iter().any(|scope| scope == verb || *scope == format!("{resource}:{verb}"))
+}
+
+/// What a scope may be limited to.
+const RESOURCES: [&str; 16] = [
+    "tickets",
+    "users",
+    "auditlogs",
+    "organizations",
+    "hc",
+    "apps",
+    "triggers",
+    "automations",
+    "targets",
+    "webhooks",
+    "macros",
+    "requests",
+    "satisfaction_ratings",
+    "dynamic_content",
+    "any_channel",
+    "web_widget",
+];
+
+fn is_scope(scope: &str) -> bool {
+    match scope.split_once(':') {
+        None => ["read", "write", "impersonate"].contains(&scope),
+        Some((resource, verb)) => RESOURCES.contains(&resource) && ["read", "write"].contains(&verb),
+    }
 }

@@ -63,6 +63,11 @@ pub fn strike(world: &mut World, req: &Req) -> Fault {
     }
 }
 
+/// Whether the answer to this request, which was carried out, is lost on its way.
+pub fn lost(world: &World, req: &Req) -> bool {
+    world.faults.lost_answer_paths.iter().any(|path| req.path.contains(path.as_str()))
+}
+
 /// Cuts an answer short, if its path asks for that.
 pub fn spoil(world: &World, req: &Req, reply: &mut Reply) {
     let cut = world.faults.truncate_paths.iter().any(|path| req.path.contains(path.as_str()));

@@ -1,7 +1,7 @@
 //! The way of a request: counting, faults, who asks, limits, and on to its endpoint.
 use super::faults::{self, Fault};
 use super::limits::{self, Limits};
-use super::{Reply, Req, auth};
+use super::{Reply, Req, auth, weight};
 use crate::api;
 use crate::clock::Clock;
 use crate::journal::{self, Journal};
@@ -69,6 +69,9 @@ impl Gate {
                 return Some(reply);
             }
         };
+        if let Some(token) = self.world.tokens.oauth.iter_mut().find(|token| Some(token.id) == caller.token_id) {
+            token.used_at = Some(caller.now);
+        }
         let mut headers = Vec::new();
         if self.limited {
             let odd = limits::coin(&mut self.world.chance);
@@ -81,16 +84,17 @@ impl Gate {
             }
         }
         let mut reply = self.serve(&caller, req);
+        weight::multiply(req, &mut reply);
         reply.headers.extend(headers);
         reply.headers.push(("x-zendesk-api-version".into(), "v2".into()));
         reply.headers.push(("x-request-id".into(), format!("{:016x}-SIM", self.traffic.total)));
         faults::spoil(&self.world, req, &mut reply);
-        Some(reply)
+        (!faults::lost(&self.world, req)).then_some(reply)
     }
 
     fn serve(&mut self, caller: &super::Caller, req: &Req) -> Reply {
-        if req.path == "/oauth/tokens" {
-            return api::oauth::grant(&mut self.world, caller, req);
+        if let Some(reply) = api::oauth::front(&mut self.world, caller, req) {
+            return reply;
         }
         if !req.path.starts_with("/api/v2/") {
             return Reply::no_endpoint();

@@ -133,19 +133,11 @@ mod tests {
     use super::*;
     use crate::time::Stamp;
     use crate::world::user::Role;
-    use axum::http::HeaderMap;
 
     #[test]
     fn ten_exports_a_minute_and_the_header_says_so() {
         let parts = vec!["incremental".to_owned(), "users".into(), "cursor".into()];
-        let req = Req {
-            method: "GET".into(),
-            path: String::new(),
-            parts,
-            query: vec![],
-            headers: HeaderMap::new(),
-            body: json!(null),
-        };
+        let req = Req { parts, ..Req::get() };
         let mut caller = Caller {
             now: Stamp(1_000_000_058),
             now_ms: 0,

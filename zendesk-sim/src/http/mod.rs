@@ -1,9 +1,12 @@
 //! Requests and replies as the simulated endpoints see them.
 pub mod auth;
+pub mod bad;
 pub mod faults;
 pub mod gate;
 pub mod limits;
 pub mod page;
+pub mod weight;
+pub mod wire;
 
 use crate::acts::Refusal;
 use crate::time::Stamp;
@@ -13,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 /// A request, taken apart.
+#[derive(Clone)]
 pub struct Req {
     /// GET, POST, …
     pub method: String,
@@ -26,6 +30,8 @@ pub struct Req {
     pub headers: HeaderMap,
     /// The body, null if it is not JSON.
     pub body: Value,
+    /// How many records each row stands for, see [`weight`].
+    pub weight: usize,
 }
 
 /// Who asks, and when.
@@ -61,6 +67,20 @@ pub struct Reply {
 const JSON: &str = "application/json; charset=utf-8";
 
 impl Req {
+    /// A bare GET: a place for tests to begin from.
+    #[cfg(test)]
+    pub fn get() -> Self {
+        Self {
+            method: "GET".into(),
+            path: String::new(),
+            parts: Vec::new(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Value::Null,
+            weight: 1,
+        }
+    }
+
     /// The first value of a query parameter.
     pub fn q(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

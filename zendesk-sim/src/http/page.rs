@@ -43,7 +43,7 @@ impl List<'_> {
                 place.map_or_else(|| self.ids.partition_point(|other| *other <= id), |place| place + 1)
             }
         };
-        let until = (from + size).min(self.ids.len());
+        let until = (from + req.page_rows(size)).min(self.ids.len());
         let rows = self.ids[from..until].to_vec();
         let more = until < self.ids.len();
         let (first, last) = (rows.first().map(|id| encode(*id)), rows.last().map(|id| encode(*id)));
@@ -68,8 +68,9 @@ impl List<'_> {
                 "id": "0", "links": {}, "source": {}, "status": "400"}]}),
             ));
         }
-        let from = ((page - 1) * size).min(self.ids.len());
-        let until = (from + size).min(self.ids.len());
+        let rows = req.page_rows(size);
+        let from = ((page - 1) * rows).min(self.ids.len());
+        let until = (from + rows).min(self.ids.len());
         let link = |page: usize| format!("{}{}.json?page={page}&per_page={size}", self.host, req.path);
         let next = (until < self.ids.len()).then(|| link(page + 1));
         let previous = (page > 1).then(|| link(page - 1));

@@ -4,6 +4,7 @@ use crate::acts::{end_users, organizations, users};
 use crate::options::Options;
 use crate::time::Stamp;
 use crate::world::World;
+use crate::world::tokens::NewToken;
 use crate::world::user::{Identity, Membership, Role, User};
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -34,11 +35,13 @@ fn make_credentials(world: &mut World, now: Stamp) {
     };
     let token = word(world, 40);
     world.tokens.api.push(token);
-    world.tokens.client_id = format!("deskbridge_{}", world.subdomain);
-    world.tokens.client_secret = word(world, 64);
-    let scopes = vec!["read".to_owned(), "write".to_owned()];
-    let admin = world.admin_id();
-    world.new_token(admin, Role::Admin, scopes, None, false, now);
+    let (admin, secret) = (world.admin_id(), word(world, 64));
+    let identifier = format!("deskbridge_{}", world.subdomain);
+    let client = world.new_client(&identifier, "Deskbridge", admin, now);
+    client.secret = secret;
+    client.redirect_uris = ["localhost", "127.0.0.1"].map(|host| format!("http://{host}:9090/oauth/callback")).into();
+    let (client_id, scopes) = (client.id, vec!["read".to_owned(), "write".to_owned()]);
+    world.new_token(NewToken { client_id, user_id: admin, scopes, expires_at: None, refresh_expires_at: None }, now);
 }
 
 fn make_agents(world: &mut World, count: usize, start: Stamp) {

@@ -1,9 +1,17 @@
 //! What a simulation can be started with, from flags, from a file, or from a test.
+//!
+//! Single values are flags and keys of the `--config` file alike; what belongs together is a section of the file, with a
+//! type of its own beside this one whose fields are its keys. README lists them all.
+mod faults;
+mod plan;
+
+pub use faults::Faults;
+pub use plan::Plan;
+
 use crate::clock::ClockMode;
 use crate::time::Stamp;
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Settings as a person gives them: every one optional, by flag or in the `--config` file.
 #[derive(clap::Args, Clone, Debug, Default, Deserialize)]
@@ -12,6 +20,12 @@ pub struct Settings {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:0]
     #[arg(long)]
     pub listen: Option<String>,
+    /// Address for HTTPS as well; needs --tls-dir [default: none]
+    #[arg(long, requires = "tls_dir")]
+    pub tls_listen: Option<String>,
+    /// Folder for ca.pem, the certificate that clients of the HTTPS address have to trust
+    #[arg(long)]
+    pub tls_dir: Option<PathBuf>,
     /// Subdomain of the account [default: acme]
     #[arg(long)]
     pub subdomain: Option<String>,
@@ -42,7 +56,8 @@ pub struct Settings {
     /// Rate limits: on or off [default: on]
     #[arg(long)]
     pub limits: Option<String>,
-    /// Plan whose limits hold: team, growth, professional, enterprise, high-volume [default: enterprise]
+    /// Plan whose limits hold: essential, team, growth, professional, enterprise, enterprise-plus, high-volume
+    /// [default: enterprise]
     #[arg(long)]
     pub plan: Option<String>,
     /// Background acts per simulated minute [default: 0]
@@ -57,6 +72,9 @@ pub struct Settings {
     /// File in which life is written down, and from which an account is brought back [default: none]
     #[arg(long)]
     pub journal: Option<PathBuf>,
+    /// How many records each record stands for: pages hold that many fewer, counts tell that many more [default: 1]
+    #[arg(long)]
+    pub row_weight: Option<usize>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -68,6 +86,8 @@ impl Settings {
     pub fn over(self, under: Self) -> Self {
         Self {
             listen: self.listen.or(under.listen),
+            tls_listen: self.tls_listen.or(under.tls_listen),
+            tls_dir: self.tls_dir.or(under.tls_dir),
             subdomain: self.subdomain.or(under.subdomain),
             users: self.users.or(under.users),
             organizations: self.organizations.or(under.organizations),
@@ -83,12 +103,16 @@ impl Settings {
             satisfaction: self.satisfaction.or(under.satisfaction),
             breaker: self.breaker.or(under.breaker),
             journal: self.journal.or(under.journal),
+            row_weight: self.row_weight.or(under.row_weight),
             faults: self.faults.or(under.faults),
         }
     }
 
     /// Reads a `--config` file.
-    pub fn from_file(path: &PathBuf) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// When it cannot be read, is not JSON, or has a key that nothing knows, which the words name.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
     }
@@ -99,6 +123,8 @@ impl Settings {
 pub struct Options {
     /// Address to listen on.
     pub listen: String,
+    /// Address for HTTPS as well, and the folder for the certificate to trust.
+    pub tls: Option<(String, PathBuf)>,
     /// Subdomain of the account.
     pub subdomain: String,
     /// Customers to make up.
@@ -129,6 +155,8 @@ pub struct Options {
     pub breaker: bool,
     /// File in which life is written down, and from which an account is brought back.
     pub journal: Option<PathBuf>,
+    /// How many records each record stands for.
+    pub row_weight: usize,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -150,6 +178,7 @@ impl TryFrom<Settings> for Options {
         };
         Ok(Self {
             listen: given.listen.unwrap_or_else(|| "127.0.0.1:0".into()),
+            tls: given.tls_listen.zip(given.tls_dir),
             subdomain: given.subdomain.unwrap_or_else(|| "acme".into()),
             users,
             organizations: given.organizations.unwrap_or(users / 20),
@@ -165,6 +194,7 @@ impl TryFrom<Settings> for Options {
             surveys: !switch(given.satisfaction.as_deref(), "classic", "survey", "satisfaction")?,
             breaker: switch(given.breaker.as_deref(), "on", "off", "breaker")?,
             journal: given.journal,
+            row_weight: given.row_weight.unwrap_or(1).max(1),
             faults: given.faults.unwrap_or_default(),
         })
     }
@@ -177,93 +207,4 @@ fn switch(text: Option<&str>, yes: &str, no: &str, name: &str) -> Result<bool, S
         Some(text) if text == no => Ok(false),
         Some(text) => Err(format!("{name} is {yes} or {no}, not {text}")),
     }
-}
-
-/// A plan, which is to say a set of limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// 200 requests a minute.
-    Team,
-    /// 400.
-    Growth,
-    /// 400.
-    Professional,
-    /// 700.
-    Enterprise,
-    /// 2500, and 30 exports.
-    HighVolume,
-}
-
-impl Plan {
-    /// Requests per minute for the whole account.
-    pub fn requests(self) -> u32 {
-        match self {
-            Self::Team => 200,
-            Self::Growth | Self::Professional => 400,
-            Self::Enterprise => 700,
-            Self::HighVolume => 2500,
-        }
-    }
-
-    /// Incremental export requests per minute for the whole account.
-    pub fn exports(self) -> u32 {
-        if self == Self::HighVolume { 30 } else { 10 }
-    }
-}
-
-impl std::str::FromStr for Plan {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "team" => Ok(Self::Team),
-            "growth" => Ok(Self::Growth),
-            "professional" => Ok(Self::Professional),
-            "enterprise" => Ok(Self::Enterprise),
-            "high-volume" => Ok(Self::HighVolume),
-            _ => Err(format!("no plan is called {text}")),
-        }
-    }
-}
-
-/// What goes wrong on purpose; an empty object is a healthy account.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Faults {
-    /// Share of requests answered 500.
-    pub http_500_share: f64,
-    /// Share of requests answered 503 with Retry-After.
-    pub http_503_share: f64,
-    /// Share of requests answered 429 although the budget is not used up.
-    pub http_429_share: f64,
-    /// Requests whose path contains one of these never get an answer.
-    pub timeout_paths: Vec<String>,
-    /// These get a 200 with an HTML page.
-    pub html_paths: Vec<String>,
-    /// These get a 200 with an empty body.
-    pub empty_body_paths: Vec<String>,
-    /// These get a 200 whose JSON is cut in half.
-    pub truncate_paths: Vec<String>,
-    /// These get a 403.
-    pub forbidden_paths: Vec<String>,
-    /// These get a 404 InvalidEndpoint.
-    pub missing_paths: Vec<String>,
-    /// Share of webhook events never sent.
-    pub drop_webhooks: f64,
-    /// Event types (without prefix) that are never dropped, such as `user.merged`.
-    pub keep_webhooks: Vec<String>,
-    /// Share of webhook events sent twice.
-    pub duplicate_webhooks: f64,
-    /// Share of webhook events held back some simulated seconds, so that later ones overtake them.
-    pub reorder_webhooks: f64,
-    /// Simulated seconds every webhook event waits before it is sent.
-    pub delay_webhooks: f64,
-    /// Any `cursor=` is answered 400.
-    pub refuse_cursor: bool,
-    /// Cursor exports give back the cursor they were asked with, and no end.
-    pub stall_cursor: bool,
-    /// Exports asked for more rows than this answer 504.
-    pub gateway_timeout_over_per_page: Option<usize>,
-    /// Ids, per stream (users, organizations, tickets, ticket_events), served with wrong types.
-    pub poison_records: BTreeMap<String, Vec<i64>>,
 }
