@@ -56,7 +56,8 @@ pub fn as_json_schema(value: &Value, way: Way) -> Value {
 }
 
 fn schema(map: &Map<String, Value>, way: Way) -> Value {
-    let plain = |key: &str, value: &Value| matches!(key, "example" | "examples" | "default" | "enum") && !value.is_object();
+    let plain =
+        |key: &str, value: &Value| matches!(key, "example" | "examples" | "default" | "enum") && !value.is_object();
     let translated = |(key, value): (&String, &Value)| {
         let value = if plain(key, value) { value.clone() } else { as_json_schema(value, way) };
         (key.clone(), value)

@@ -106,7 +106,8 @@ impl Judge {
 
     /// A judge that finds everything wrong, and says why: a document that cannot be read must not pass.
     pub fn broken(why: &str) -> Self {
-        let judge = Self { document: Value::Null, routes: Vec::new(), schemas: Schemas::new(), compiled: BTreeMap::new() };
+        let judge =
+            Self { document: Value::Null, routes: Vec::new(), schemas: Schemas::new(), compiled: BTreeMap::new() };
         Self { document: why.into(), ..judge }
     }
 
@@ -206,7 +207,8 @@ impl Judge {
         for (name, text) in asked.query {
             check(name, text, named(name, "query"));
         }
-        for parameter in declared.iter().filter(|parameter| parameter["in"] == "query" && parameter["required"] == true) {
+        for parameter in declared.iter().filter(|parameter| parameter["in"] == "query" && parameter["required"] == true)
+        {
             let name = parameter["name"].as_str().unwrap_or_default();
             if !asked.query.iter().any(|(given, _)| given == name) {
                 found.push(Finding::new(name, &route.pointer(), "this parameter is required"));
@@ -255,7 +257,8 @@ fn fragment(pointer: &str) -> String {
 fn leaves(error: &ValidationError<'_, '_>, found: &mut Vec<Finding>) {
     if error.causes.is_empty() {
         let rule = error.schema_url.split_once('#').map_or("", |(_, pointer)| pointer);
-        let rule = rule.replace("%7B", "{").replace("%7D", "}").replace("%5B", "[").replace("%5D", "]").replace("%25", "%");
+        let rule =
+            rule.replace("%7B", "{").replace("%7D", "}").replace("%5B", "[").replace("%5D", "]").replace("%25", "%");
         found.push(Finding::new(&error.instance_location.to_string(), &rule, error.kind.to_string()));
     }
     for cause in &error.causes {

@@ -13,3 +13,4 @@ pub mod zendesk;
 
 pub use document::{at, from_yaml, put};
 pub use judge::{Asked, Finding, Judge, Verdict};
+pub use routes::Route;

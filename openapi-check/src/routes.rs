@@ -2,7 +2,7 @@
 use serde_json::Value;
 
 /// An operation of the document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
     /// GET, POST, …
     pub method: String,

@@ -44,8 +44,10 @@ fn walk(document: &Value, schemas: &[&Value], value: &Value, place: &str, found:
             let free = all.iter().all(|schema| schema.get("properties").is_none());
             for (name, member) in members {
                 let here = format!("{place}/{}", escaped(name));
-                let named: Vec<_> = all.iter().filter_map(|schema| schema.pointer(&format!("/properties/{}", escaped(name)))).collect();
-                let read_only = !named.is_empty() && named.iter().all(|schema| resolved(document, schema)["readOnly"] == true);
+                let named: Vec<_> =
+                    all.iter().filter_map(|schema| schema.pointer(&format!("/properties/{}", escaped(name)))).collect();
+                let read_only =
+                    !named.is_empty() && named.iter().all(|schema| resolved(document, schema)["readOnly"] == true);
                 if read_only {
                     found.push(Finding::new(&here, "", "only the server writes this"));
                 }
@@ -67,7 +69,8 @@ mod tests {
 
     fn check(schema: Value, body: Value, expected: &[&str]) {
         let document = json!({"s": {"properties": {"a": {"type": "integer"}, "r": {"readOnly": true}}}});
-        let found: Vec<_> = findings(&document, &schema, &body).into_iter().map(|f| format!("{} {}", f.at, f.what)).collect();
+        let found: Vec<_> =
+            findings(&document, &schema, &body).into_iter().map(|f| format!("{} {}", f.at, f.what)).collect();
         assert_eq!(found, expected);
     }
 
@@ -79,7 +82,11 @@ mod tests {
         check(both, json!({"a": 1, "b": {"any": 1}, "c": 3}), &["/c no such property"]);
         let rows = json!({"properties": {"rows": {"items": {"$ref": "#/s"}}}});
         check(rows, json!({"rows": [{"a": 1}, {"x/y": 1}]}), &["/rows/1/x~1y no such property"]);
-        check(json!({"type": "object", "additionalProperties": {"$ref": "#/s"}}), json!({"k": {"z": 1}}), &["/k/z no such property"]);
+        check(
+            json!({"type": "object", "additionalProperties": {"$ref": "#/s"}}),
+            json!({"k": {"z": 1}}),
+            &["/k/z no such property"],
+        );
         check(json!({"type": "object"}), json!({"free": 1}), &[]);
     }
 }

@@ -46,21 +46,31 @@ pub fn judge() -> Option<&'static Judge> {
 pub fn corrected(mut document: Value, wanted: impl Fn(usize) -> bool) -> Value {
     for (_, correction) in CORRECTIONS.iter().enumerate().filter(|(index, _)| wanted(*index)) {
         // A place that is not there is found by the test of the list.
-        _ = put(&mut document, correction.at, correction.is());
+        _ = put(&mut document, &correction.at(), correction.is());
     }
     document
 }
 
-/// The document with what Zendesk documents elsewhere.
+/// The document with what Zendesk documents elsewhere. An error where the supplement would change what the document says.
 pub fn with_supplement(mut document: Value) -> Result<Value, String> {
     let more = from_yaml(SUPPLEMENT)?;
-    for (place, into) in [("/paths", "paths"), ("/components/schemas", "schemas")] {
-        for (key, value) in more.pointer(place).and_then(Value::as_object).into_iter().flatten() {
-            let target = if into == "paths" { &mut document["paths"] } else { &mut document["components"]["schemas"] };
-            target[key] = value.clone();
-        }
+    for place in ["paths", "components"] {
+        add(&mut document[place], &more[place], place)?;
     }
     Ok(document)
+}
+
+fn add(into: &mut Value, more: &Value, place: &str) -> Result<(), String> {
+    match (into, more) {
+        (into @ Value::Null, more) => *into = more.clone(),
+        (Value::Object(into), Value::Object(more)) => {
+            for (key, value) in more {
+                add(into.entry(key).or_insert(Value::Null), value, &format!("{place}/{key}"))?;
+            }
+        }
+        _ => return Err(format!("the supplement says again what Zendesk's document says: {place}")),
+    }
+    Ok(())
 }
 
 /// An exchange with Zendesk, or with something that claims to be like it.
@@ -78,17 +88,18 @@ pub struct Exchange {
     pub body: Vec<u8>,
 }
 
-/// Judges an answer. None where it is an answer to what neither Zendesk's document nor ours describes.
-pub fn answer(judge: &Judge, exchange: &Exchange) -> Option<Vec<Finding>> {
+/// What is wrong with an answer. An answer that neither Zendesk's document nor the supplement describes is wrong, too,
+/// unless it is an error of Zendesk's shape.
+pub fn answer(judge: &Judge, exchange: &Exchange) -> Vec<Finding> {
     let path = plain(&exchange.path);
     match judge.response(&exchange.method, path, exchange.status, &exchange.kind, &exchange.body) {
-        Verdict::Judged(_, found) => Some(found),
-        Verdict::NoStatus(_) | Verdict::NoOperation if exchange.status >= 400 => Some(errors::findings(exchange)),
+        Verdict::Judged(_, found) => found,
+        Verdict::NoStatus(_) | Verdict::NoOperation if exchange.status >= 400 => errors::findings(exchange),
         Verdict::NoStatus(route) => {
             let what = format!("status {} is not one of those said", exchange.status);
-            Some(vec![Finding::new("", &format!("{}/responses", route.pointer()), what)])
+            vec![Finding::new("", &format!("{}/responses", route.pointer()), what)]
         }
-        Verdict::NoOperation => None,
+        Verdict::NoOperation => vec![Finding::new("", "", format!("{} {path} is not described", exchange.method))],
     }
 }
 
@@ -98,7 +109,7 @@ pub fn request(judge: &Judge, asked: Asked<'_>) -> Verdict {
 }
 
 /// The path without its query and without `.json`.
-fn plain(path: &str) -> &str {
+pub fn plain(path: &str) -> &str {
     let path = path.split('?').next().unwrap_or(path);
     path.strip_suffix(".json").unwrap_or(path)
 }

@@ -19,7 +19,8 @@ pub fn findings(exchange: &Exchange) -> Vec<Finding> {
     });
     let is_object = body["error"]["title"].is_string() && body["error"]["message"].is_string();
     let told = |key: &str| body.get(key).is_none_or(Value::is_string);
-    let detailed = |rows: &Value| rows.as_array().is_some_and(|rows| rows.iter().all(|row| row["description"].is_string()));
+    let detailed =
+        |rows: &Value| rows.as_array().is_some_and(|rows| rows.iter().all(|row| row["description"].is_string()));
     let details = body.get("details").and_then(Value::as_object);
     let is_text = body["error"].is_string()
         && told("description")

@@ -17,10 +17,7 @@ const fn parameter(name: &'static str, path: &'static str, source: &'static str)
 }
 
 /// All of them.
-pub const PARAMETERS: &[Parameter] = &[
-    parameter("page[size]", "*", "Z§7"),
-    parameter("page[after]", "*", "Z§7"),
-];
+pub const PARAMETERS: &[Parameter] = &[parameter("page[size]", "*", "Z§7"), parameter("page[after]", "*", "Z§7")];
 
 /// Whether an operation takes a parameter that it does not declare.
 pub fn also(route: &Route, name: &str) -> bool {

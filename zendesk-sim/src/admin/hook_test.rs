@@ -17,7 +17,12 @@ pub async fn answer(shared: &Shared, req: &Req) -> Reply {
     };
     let response = match deliver::post(&shared.client, &endpoint, &headers, body).await {
         Ok(response) => response,
-        Err(e) => return Reply::json(400, &json!({"errors": [{"code": "RequestFailed", "detail": e.to_string()}]})),
+        Err(e) => {
+            return Reply::json(
+                400,
+                &json!({"errors": [{"code": "RequestFailed", "title": "Request failed", "detail": e.to_string()}]}),
+            );
+        }
     };
     let status = response.status().as_u16();
     let pair = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| json!({"key": name.as_str(), "value": value.to_str().unwrap_or_default()});

@@ -134,7 +134,7 @@ fn settings(world: &World) -> Reply {
         "users": {"tagging": true, "time_zone_selection": true, "language_selection": true, "end_user_phone_number_validation": false},
         "tickets": {"custom_statuses_enabled": true, "tagging": true},
         "branding": {"header_color": "78A300"},
-        "api": {"accepted_api_agreement": true, "api_password_access": false, "api_token_access": true},
+        "api": {"accepted_api_agreement": true, "api_password_access": "false", "api_token_access": "true"},
         "localization": {"locale_ids": [1]}, "brands": {"default_brand_id": world.catalog.brand_id},
         "lotus": {"prefer_lotus": true}}}))
 }

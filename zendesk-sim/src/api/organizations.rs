@@ -47,7 +47,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
             merged.map_or_else(Reply::from, |()| {
                 let id = format!("01J0MERGE{loser}");
                 Reply::json(
-                    201,
+                    200,
                     &json!({"organization_merge": {"id": id, "loser_id": loser.parse::<i64>().ok(),
                     "winner_id": winner, "status": "complete",
                     "url": format!("{}/api/v2/organization_merges/{id}.json", world.host)}}),

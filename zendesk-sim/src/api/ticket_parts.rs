@@ -46,7 +46,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
         }
         _ => return None,
     };
-    Some(outcome.map_or_else(Reply::from, |()| Reply::ok(&json!({}))))
+    Some(outcome.map_or_else(Reply::from, |()| Reply::ok(&"")))
 }
 
 fn comments(world: &World, req: &Req, id: i64) -> Reply {
@@ -99,8 +99,12 @@ fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
         _ => patch.remove_tags = Some(given),
     }
     let done = world.update_ticket(caller.by(), caller.now, id, patch);
-    let status = if req.method == "POST" { 201 } else { 200 };
-    done.map_or_else(Reply::from, |()| Reply::json(status, &json!({"tags": world.tickets[&id].tags})))
+    let told = |status| Reply::json(status, &json!({"tags": world.tickets[&id].tags}));
+    done.map_or_else(Reply::from, |()| match req.method.as_str() {
+        "POST" => told(201),
+        "PUT" => told(200),
+        _ => Reply::nothing(),
+    })
 }
 
 fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
@@ -109,8 +113,11 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
     let source = req.body["source_comment"].as_str().unwrap_or("This request was closed and merged.");
     let done = world.merge_tickets(caller.by(), caller.now, id, &ids, (target, source));
     done.map_or_else(Reply::from, |()| {
-        let results =
-            json!(ids.iter().map(|id| json!({"id": id, "action": "merge", "success": true})).collect::<Vec<_>>());
+        let results = json!(
+            ids.iter()
+                .map(|id| json!({"id": id, "action": "update", "status": "Updated", "success": true}))
+                .collect::<Vec<_>>()
+        );
         super::bulk::finish(world, caller, ids.len(), results)
     })
 }
@@ -126,7 +133,7 @@ pub fn deleted(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) ->
         }
         ("PUT", [id, "restore"]) => {
             let done = world.restore_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+            done.map_or_else(Reply::from, |()| Reply::ok(&""))
         }
         ("DELETE", [id]) => {
             let done = world.permanently_delete_ticket(by, now, id.parse().ok()?);

@@ -186,8 +186,8 @@ impl FieldDef {
             "type": self.kind, "key": self.key, "title": self.title, "raw_title": self.title, "description": "",
             "raw_description": "", "position": position, "active": self.active, "system": false,
             "regexp_for_validation": self.regexp, "created_at": made_at, "updated_at": made_at});
-        if self.kind == "checkbox" {
-            value["tag"] = self.tag.into();
+        if let Some(tag) = self.tag {
+            value["tag"] = tag.into();
         }
         if !self.choices.is_empty() {
             value["custom_field_options"] = json!(self.choices);

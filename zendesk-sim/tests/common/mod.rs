@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use openapi_check::zendesk::Exchange;
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ pub struct World {
     pub sim: Sim,
     pub client: reqwest::Client,
     pub token: String,
+    seen: Mutex<Vec<Exchange>>,
 }
 
 /// An answer: status, headers, body.
@@ -36,11 +38,11 @@ impl World {
         let options = Options::try_from(settings.over(base)).expect("valid settings");
         let sim = Sim::start(options).await.expect("the simulation starts");
         let token = sim.about["oauth_token"].as_str().expect("a token").to_owned();
-        Self { sim, client: reqwest::Client::new(), token }
+        Self { sim, client: reqwest::Client::new(), token, seen: Mutex::default() }
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>, token: Option<&str>) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.sim.url));
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.sim.url));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -50,7 +52,23 @@ impl World {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("a body");
+        self.see(method.as_str(), path, status, &headers, &text);
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    /// Keeps an answer of the API, to be judged.
+    fn see(&self, method: &str, path: &str, status: u16, headers: &HeaderMap, body: &str) {
+        if path.starts_with("/_sim") {
+            return;
+        }
+        let kind = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let (method, path, body) = (method.to_owned(), path.to_owned(), body.as_bytes().to_vec());
+        self.seen.lock().expect("not poisoned").push(Exchange { method, path, status, kind, body });
+    }
+
+    /// The answers so far.
+    pub fn seen(&self) -> Vec<Exchange> {
+        self.seen.lock().expect("not poisoned").clone()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -1,0 +1,54 @@
+//! What the simulated account serves, found out by asking, must be driven.
+use crate::common::World;
+use openapi_check::Judge;
+use openapi_check::zendesk::{self, Exchange};
+use reqwest::Method;
+use serde_json::json;
+use std::collections::BTreeSet;
+use zendesk_sim::Settings;
+
+/// Asks a new account for every operation that is described; each that it serves must be among the driven ones, with success.
+pub async fn hold_that_all_are_driven(judge: &Judge, seen: &[Exchange]) {
+    let driven: BTreeSet<_> = seen
+        .iter()
+        .filter(|exchange| exchange.status < 300)
+        .filter_map(|exchange| judge.route(&exchange.method, zendesk::plain(&exchange.path)))
+        .map(|route| (route.method.clone(), route.path.clone()))
+        .collect();
+    let world = World::start(Settings { users: Some(5), tickets: Some(5), ..Settings::default() }).await;
+    let mut missing = Vec::new();
+    for route in judge.routes() {
+        if driven.contains(&(route.method.clone(), route.path.clone())) {
+            continue;
+        }
+        let path = filled(&world, &route.path).await;
+        let method = Method::from_bytes(route.method.as_bytes()).expect("a method");
+        let body = (method != Method::GET).then(|| json!({}));
+        let answer = world.send(method, &path, body, Some(&world.token)).await;
+        if answer.body["error"] != "InvalidEndpoint" {
+            missing.push(format!("{} {} ({})", route.method, route.path, answer.status));
+        }
+    }
+    let total = judge.routes().len();
+    println!("{} operations of {total} are driven", driven.len());
+    assert!(missing.is_empty(), "served, and not among the requests that are driven: {missing:#?}");
+}
+
+/// A path with ids of records that are there.
+async fn filled(world: &World, path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        let list = match part {
+            "{user_id}" => "users",
+            "{organization_id}" => "organizations",
+            "{ticket_id}" => "tickets",
+            _ => "",
+        };
+        parts.push(match list {
+            "" if part.starts_with('{') => "1".to_owned(),
+            "" => part.to_owned(),
+            list => world.truth(list).await.last().map_or("1".into(), |row| row["id"].to_string()),
+        });
+    }
+    parts.join("/")
+}
