@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::deliver;
 use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
-use crate::http::limits::Limits;
+use crate::http::limits::{Limits, Terms};
 use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
 use crate::journal;
@@ -118,6 +118,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     // A kept account may have lived faster than real time: its time goes on from there.
     clock.advance_ms(reached.0 * 1000 - clock.now_ms());
     let about = about(&world, &url);
+    let terms = Terms::new(&options, clock.factor());
     let shared = Arc::new(Shared {
         clock,
         client: reqwest::Client::builder().no_proxy().build().map_err(std::io::Error::other)?,
@@ -131,7 +132,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
             limits: Limits::default(),
             traffic: Traffic::default(),
             limited: options.limits,
-            plan: options.plan,
+            terms,
         }),
     });
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
@@ -190,12 +191,13 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
-    let path = head.uri.path();
+    // Some clients put their query behind `.json&`, and Zendesk takes it.
+    let (path, more) = head.uri.path().split_once(".json&").unwrap_or((head.uri.path(), ""));
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
     let parts = api.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let query = head.uri.query().unwrap_or_default();
-    let mut query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let pairs = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
+    let mut query = [pairs(head.uri.query().unwrap_or_default()), pairs(more)].concat();
     let mut body: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let kind = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
     if body.is_null() && kind.starts_with("application/x-www-form-urlencoded") {
@@ -211,7 +213,8 @@ fn respond(reply: Reply) -> Response {
     response.headers_mut().insert("content-type", HeaderValue::from_static(reply.kind));
     for (name, value) in reply.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
+            // A list may have two links.
+            response.headers_mut().append(name, value);
         }
     }
     response

@@ -77,7 +77,7 @@ async fn a_busy_receiver_is_tried_again_after_its_time_with_the_same_id() {
     assert_eq!(ended, [1, 1, 0], "a 500 is not tried again");
     let log = world.get(&format!("/api/v2/webhooks/{id}/invocations")).await.body;
     let states: Vec<_> = log["invocations"].as_array().expect("rows").iter().map(|i| i["status"].clone()).collect();
-    assert_eq!(states, ["terminated", "success"]);
+    assert_eq!(states, ["terminated", "success", "failed", "failed"]);
 }
 
 #[tokio::test]

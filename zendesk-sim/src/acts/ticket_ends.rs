@@ -66,7 +66,7 @@ impl World {
                 EventKind::Change(Field::Custom(_), value, before) => {
                     (*value, *before) = (serde_json::Value::Null, serde_json::Value::Null);
                 }
-                EventKind::Create(..) | EventKind::Change(..) | EventKind::Mark(..) => {}
+                EventKind::Create(..) | EventKind::Change(..) | EventKind::Mark(..) | EventKind::Notify(..) => {}
             }
         }
         self.touch_ticket(id, now, false);

@@ -9,7 +9,8 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NewComment {
-    /// The words.
+    /// The words; older clients call them `value`.
+    #[serde(alias = "value")]
     pub body: Option<String>,
     /// The words, as HTML.
     pub html_body: Option<String>,
@@ -45,8 +46,9 @@ pub struct Requester {
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub struct TicketPatch {
-    pub id: Option<i64>,
     pub subject: Option<String>,
+    /// The first comment's words, for those who send no comment.
+    pub description: Option<String>,
     pub comment: Option<NewComment>,
     pub status: Option<Status>,
     #[serde(deserialize_with = "double")]

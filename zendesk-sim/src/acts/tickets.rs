@@ -5,8 +5,8 @@ use super::{By, Refusal, fits};
 use crate::deliver::announce::Events;
 use crate::time::Stamp;
 use crate::world::World;
-use crate::world::audit::{Attachment, Comment, EventKind, Field};
-use crate::world::ticket::{Gone, Status, Ticket};
+use crate::world::audit::{Attachment, Comment, EventKind, Field, RECEIVED};
+use crate::world::ticket::{Gone, Priority, Status, Ticket, TicketType};
 use crate::world::user::Role;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,7 +33,10 @@ impl Changes {
 impl World {
     /// Makes a ticket.
     pub fn create_ticket(&mut self, by: By, now: Stamp, patch: TicketPatch) -> Result<i64, Refusal> {
-        let said = patch.comment.clone().unwrap_or_default();
+        let mut said = patch.comment.clone().unwrap_or_default();
+        if words(&said).is_empty() {
+            said.body = patch.description.clone();
+        }
         let body = words(&said);
         if body.is_empty() {
             return Err(Refusal::invalid("base", "Description: cannot be blank", "BlankValue"));
@@ -60,6 +63,9 @@ impl World {
         self.apply_ticket(id, rest, &mut changes);
         let mut history = self.creation(id);
         history.insert(0, self.comment_event(&said, requester_id));
+        if self.users.get(&requester_id).is_some_and(|user| user.email.is_some()) {
+            history.push(EventKind::Notify(&RECEIVED, vec![requester_id]));
+        }
         let ids = self.push_audit(id, By { user_id: said.author_id.unwrap_or(by.user_id), ..by }, now, history);
         if !self.quiet {
             self.index.tickets.insert((now, seq), id);
@@ -112,14 +118,15 @@ impl World {
             ("subject", Some(Value::from(ticket.subject.clone()))),
             ("requester_id", Some(ticket.requester_id.into())),
             ("status", Some(ticket.status.word().into())),
-            ("priority", ticket.priority.map(|p| p.word().into())),
-            ("type", ticket.kind.map(|k| k.word().into())),
+            ("priority", Some(ticket.priority.map(Priority::word).into())),
+            ("type", Some(ticket.kind.map(TicketType::word).into())),
             ("assignee_id", ticket.assignee_id.map(Value::from)),
             ("group_id", ticket.group_id.map(Value::from)),
             ("organization_id", ticket.organization_id.map(Value::from)),
             ("tags", (!ticket.tags.is_empty()).then(|| json!(ticket.tags))),
             ("brand_id", Some(self.catalog.brand_id.into())),
             ("ticket_form_id", Some(self.catalog.form_id.into())),
+            ("custom_status_id", Some(ticket.custom_status_id.into())),
         ];
         let mut events: Vec<_> = named
             .into_iter()

@@ -30,7 +30,6 @@ pub struct Named {
 #[serde(default)]
 #[allow(missing_docs, reason = "the fields are named as Zendesk names them")]
 pub struct UserPatch {
-    pub id: Option<i64>,
     pub name: Option<String>,
     #[serde(deserialize_with = "double")]
     pub email: Option<Option<String>>,
@@ -43,6 +42,8 @@ pub struct UserPatch {
     pub external_id: Option<Option<String>>,
     #[serde(deserialize_with = "double")]
     pub alias: Option<Option<String>>,
+    #[serde(deserialize_with = "double")]
+    pub signature: Option<Option<String>>,
     #[serde(deserialize_with = "double")]
     pub details: Option<Option<String>>,
     #[serde(deserialize_with = "double")]
@@ -359,6 +360,7 @@ pub fn blank_user(id: i64, seq: u64, name: &str, now: Stamp) -> User {
         role: Role::EndUser,
         external_id: None,
         alias: None,
+        signature: None,
         details: None,
         notes: None,
         locale: "en-US".into(),

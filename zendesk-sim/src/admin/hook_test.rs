@@ -1,81 +1,61 @@
 //! `POST /api/v2/webhooks/test`: one delivery now, and what came back.
-use crate::deliver;
+use crate::api::webhooks;
+use crate::deliver::letter::{self, Letter, Outcome};
 use crate::http::{Reply, Req, auth};
 use crate::server::Shared;
-use crate::world::hooks::Webhook;
 use crate::world::user::Role;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The secret that signs tests of webhooks that are not there yet.
 const TEST_SECRET: &str = "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==";
 
 /// Sends a test and answers with the response.
 pub async fn answer(shared: &Shared, req: &Req) -> Reply {
-    let (endpoint, headers, body) = match prepare(shared, req) {
-        Ok(ready) => ready,
+    let letter = match prepare(shared, req) {
+        Ok(letter) => letter,
         Err(reply) => return reply,
     };
-    let response = match deliver::post(&shared.client, &endpoint, &headers, body).await {
-        Ok(response) => response,
-        Err(e) => {
-            return Reply::json(
-                400,
-                &json!({"errors": [{"code": "RequestFailed", "title": "Request failed", "detail": e.to_string()}]}),
-            );
-        }
-    };
-    let status = response.status().as_u16();
-    let pair = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| json!({"key": name.as_str(), "value": value.to_str().unwrap_or_default()});
-    let headers: Vec<_> = response.headers().iter().map(pair).collect();
-    let payload = response.text().await.unwrap_or_default();
-    Reply::ok(&json!({"response": {"headers": headers, "status_code": status, "payload": payload}}))
+    let outcome = letter::send(&shared.client, &letter).await;
+    let status = outcome.status().unwrap_or(504);
+    let mut response = letter::exchange(&letter, &outcome)["response"].take();
+    if matches!(outcome, Outcome::Unreachable(_)) {
+        response["headers"] = json!([{"key": "Content-Type", "value": "text/plain; charset=utf-8"}]);
+    }
+    response["status_code"] = status.into();
+    Reply::ok(&json!({ "response": response }))
 }
 
-type Ready = (String, Vec<(String, String)>, String);
-
-fn prepare(shared: &Shared, req: &Req) -> Result<Ready, Reply> {
+/// The letter: that of the webhook, with what `request` says in its place.
+fn prepare(shared: &Shared, req: &Req) -> Result<Letter, Reply> {
     let now = shared.clock.now();
     let gate = shared.gate();
     let caller = auth::authenticate(&gate.world, req, now, shared.clock.now_ms())?;
     if caller.user_id == 0 {
         return Err(auth::unauthenticated());
     }
-    if caller.role != Role::Admin {
+    if caller.role != Role::Admin || !auth::allowed(&caller, req) {
         return Err(Reply::forbidden());
     }
-    let known = req.q("webhook_id").and_then(|id| gate.world.hooks.all.get(id)).cloned();
     let given = &req.body["request"];
-    let endpoint = given["endpoint"].as_str().map(str::to_owned).or_else(|| known.as_ref().map(|h| h.endpoint.clone()));
-    let Some(endpoint) = endpoint else { return Err(Reply::not_found()) };
-    let hook = known.unwrap_or_else(|| unmade(given));
-    let body = match &given["payload"] {
-        Value::String(text) => text.clone(),
-        Value::Null => example(gate.world.account_id, now),
-        other => other.to_string(),
+    let hook = match req.q("webhook_id") {
+        Some(id) => {
+            let mut hook = gate.world.hooks.all.get(id).cloned().ok_or_else(webhooks::missing)?;
+            webhooks::apply(&mut hook, given);
+            hook
+        }
+        None => webhooks::imagined(given, TEST_SECRET),
     };
-    let headers = deliver::headers(&hook, gate.world.account_id, "01TEST00000000000000000000", now, &body);
-    Ok((endpoint, headers, body))
-}
-
-fn unmade(given: &Value) -> Webhook {
-    Webhook {
-        id: "01TEST00000000000000000001".into(),
-        name: "test".into(),
-        description: None,
-        active: true,
-        subscriptions: Vec::new(),
-        endpoint: String::new(),
-        method: "POST".into(),
-        format: "json".into(),
-        authentication: Some(given["authentication"].clone()).filter(|value| !value.is_null()),
-        custom_headers: std::collections::BTreeMap::new(),
-        secret: TEST_SECRET.into(),
-        created_at: String::new(),
-        created_by: String::new(),
-        updated: None,
-        invocations: std::collections::VecDeque::new(),
-        breaker: crate::deliver::breaker::Breaker::default(),
+    if url::Url::parse(&hook.endpoint).is_err() {
+        return Err(webhooks::wrong(&["endpoint is not a valid URL".to_owned()]));
     }
+    let body: Arc<str> = match &given["payload"] {
+        Value::String(text) => text.as_str().into(),
+        Value::Null => example(gate.world.account_id, now).into(),
+        other => other.to_string().into(),
+    };
+    let world = &gate.world;
+    Ok(letter::letter(&hook, world.account_id, "01TEST00000000000000000000", now, &body, world.deadline()))
 }
 
 fn example(account_id: i64, now: crate::time::Stamp) -> String {

@@ -1,5 +1,6 @@
 //! The admin door: time, life, acts, truth and faults; no sign-in, loopback only.
 pub mod act;
+pub mod hook_acts;
 pub mod hook_test;
 pub mod tokens;
 pub mod truth;
@@ -56,6 +57,9 @@ fn at_once(shared: &Shared, req: &Req, method: &str, rest: &[&str]) -> Reply {
             Err(e) => Reply::bad("BadRequest", &e.to_string()),
         },
         (_, ["tokens" | "consent", ..]) => tokens::answer(&mut gate.world, req, now),
+        ("POST", ["act"]) if hook_acts::is_one(&req.body) => {
+            hook_acts::answer(&mut gate.world, &req.body, shared.clock.now_ms())
+        }
         ("POST", ["act"]) => act::answer(&mut gate.world, &req.body, now),
         ("POST", ["bulk_users"]) => {
             let count = req.body["count"].as_u64().unwrap_or(100) as usize;

@@ -102,6 +102,9 @@ fn audit(audit: &Audit) -> Value {
             EventKind::Mark(kind, comment, file) => {
                 json!({"id": event.id, "kind": kind, "comment_id": comment, "attachment_id": file})
             }
+            EventKind::Notify(notice, recipients) => {
+                json!({"id": event.id, "kind": "notification", "rule": notice.title, "recipients": recipients})
+            }
             EventKind::Comment(comment) => json!({"id": event.id, "kind": "comment", "author_id": comment.author_id,
             "public": comment.public, "body": comment.body}),
         })

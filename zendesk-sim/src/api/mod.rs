@@ -10,6 +10,7 @@ pub mod ticket_parts;
 pub mod tickets;
 pub mod user_parts;
 pub mod users;
+pub mod webhook_lists;
 pub mod webhooks;
 
 use crate::acts::By;

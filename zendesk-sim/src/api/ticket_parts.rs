@@ -61,7 +61,9 @@ fn comments(world: &World, req: &Req, id: i64) -> Reply {
 
 fn comment_json(world: &World, ticket: &Ticket, comment: i64) -> Value {
     let found = ticket.comments().find(|(_, id, _)| *id == comment);
-    found.map_or(Value::Null, |(audit, id, comment)| json!(comment.view(id, audit, &world.host, false)))
+    found.map_or(Value::Null, |(audit, id, comment)| {
+        json!(comment.view(id, audit, &world.host, crate::world::audit::Place::List))
+    })
 }
 
 fn comment_reply(world: &World, id: i64, comment: i64) -> Reply {

@@ -3,7 +3,8 @@ use crate::deliver::breaker::Breaker;
 use crate::deliver::ulid::ulid;
 use crate::http::{Caller, Reply, Req};
 use crate::world::World;
-use crate::world::hooks::Webhook;
+use crate::world::event_types;
+use crate::world::hooks::{TRIAL_WEBHOOKS, Webhook};
 use crate::world::user::Role;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -11,64 +12,58 @@ use rand::RngExt;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 
+/// How many headers of their own a webhook's deliveries may have.
+const MOST_HEADERS: usize = 5;
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const FORMATS: [&str; 3] = ["json", "xml", "form_encoded"];
+
 /// Answers `/webhooks...`; `/webhooks/test` is answered by the server, which can call out.
 pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> Option<Reply> {
     if caller.role != Role::Admin {
         return Some(Reply::forbidden());
     }
     let reply = match (req.method.as_str(), &parts[1..]) {
-        ("GET", []) => list(world, req),
+        ("GET", []) => super::webhook_lists::webhooks(world, req),
         ("POST", []) => create(world, caller, req),
         ("GET", [id]) => match world.hooks.all.get(*id) {
             Some(hook) => Reply::ok(&json!({"webhook": hook.as_rest()})),
             None => missing(),
         },
         (method @ ("PUT" | "PATCH"), [id]) => change(world, caller, req, id, method == "PUT"),
-        ("DELETE", [id]) => match world.hooks.all.remove(*id) {
-            Some(_) => Reply::nothing(),
-            None => missing(),
+        ("DELETE", [id]) => match world.remove_webhook(id) {
+            true => Reply::nothing(),
+            false => missing(),
         },
         ("GET", [id, "signing_secret"]) => secret(world, 200, id),
         ("POST", [id, "signing_secret"]) => {
-            let fresh = new_secret(world);
-            if let Some(hook) = world.hooks.all.get_mut(*id) {
-                hook.secret = fresh;
-            }
+            world.rotate_webhook_secret(id);
             secret(world, 201, id)
         }
-        ("GET", [id, "invocations"]) => invocations(world, req, id),
+        ("GET", [id, "invocations"]) => super::webhook_lists::invocations(world, caller, req, id),
         ("GET", [id, "invocations", invocation, "attempts"]) => {
-            let hook = world.hooks.all.get_mut(*id);
-            match hook.and_then(|hook| hook.invocation(invocation)) {
-                Some(found) => Reply::ok(&json!({"attempts": found.attempts})),
-                None => missing(),
-            }
+            super::webhook_lists::attempts(world, caller, id, invocation)
         }
         _ => return None,
     };
     Some(reply)
 }
 
-fn missing() -> Reply {
-    Reply::json(
-        404,
-        &json!({"errors": [{"code": "WebhookNotFound", "title": "Webhook not found",
-        "detail": "Webhook not found", "id": "0", "links": {}, "source": {}, "status": "404"}]}),
-    )
+fn error(status: u16, code: &str, title: &str, detail: &str) -> Value {
+    json!({"code": code, "title": title, "detail": detail, "id": "0", "links": {}, "source": {},
+        "status": status.to_string()})
 }
 
-fn wrong(words: &str) -> Reply {
-    Reply::json(
-        400,
-        &json!({"errors": [{"code": "InvalidWebhook", "title": "Invalid webhook", "detail": words,
-        "id": "0", "links": {}, "source": {}, "status": "400"}]}),
-    )
+/// The answer to an id that no webhook has.
+pub fn missing() -> Reply {
+    let errors = [error(404, "WebhookNotFound", "Webhook not found", "Webhook not found")];
+    Reply::json(404, &json!({ "errors": errors }))
 }
 
-/// A signing secret: random bytes in base64, used later as the text it is.
-pub fn new_secret(world: &mut World) -> String {
-    let bytes: [u8; 32] = std::array::from_fn(|_| world.chance.random());
-    STANDARD.encode(bytes)
+/// The answer to a webhook that would be wrong, with every reason.
+pub fn wrong(words: &[String]) -> Reply {
+    let errors: Vec<_> = words.iter().map(|words| error(400, "InvalidWebhook", "Invalid webhook", words)).collect();
+    Reply::json(400, &json!({ "errors": errors }))
 }
 
 fn secret(world: &World, status: u16, id: &str) -> Reply {
@@ -78,58 +73,104 @@ fn secret(world: &World, status: u16, id: &str) -> Reply {
     }
 }
 
-fn list(world: &World, req: &Req) -> Reply {
-    let name = req.q("filter[name_contains]").unwrap_or_default().to_lowercase();
-    let status = req.q("filter[status]");
-    let size = req.number("page[size]").unwrap_or(100).clamp(1, 100) as usize;
-    let after = req.q("page[after]").unwrap_or_default();
-    let wanted = |hook: &&Webhook| {
-        hook.name.to_lowercase().contains(&name)
-            && hook.id.as_str() > after
-            && status.is_none_or(|status| hook.active == (status == "active"))
+impl World {
+    /// A signing secret: random bytes in base64, used later as the text it is.
+    fn new_webhook_secret(&mut self) -> String {
+        let bytes: [u8; 32] = std::array::from_fn(|_| self.chance.random());
+        STANDARD.encode(bytes)
+    }
+
+    /// Gives a webhook another signing secret, which is the only valid one from now on.
+    pub fn rotate_webhook_secret(&mut self, id: &str) -> bool {
+        let fresh = self.new_webhook_secret();
+        self.hooks.all.get_mut(id).map(|hook| hook.secret = fresh).is_some()
+    }
+
+    /// Removes a webhook with its triggers and what was due to it.
+    pub fn remove_webhook(&mut self, id: &str) -> bool {
+        self.hooks.triggers.retain(|trigger| trigger.webhook_id != id);
+        self.hooks.due.retain(|due| due.webhook_id != id);
+        self.hooks.all.remove(id).is_some()
+    }
+
+    /// Changes a webhook as `PATCH` does, or as `PUT` does, which replaces it whole. `Err` says what would be wrong.
+    pub fn change_webhook(
+        &mut self,
+        id: &str,
+        given: &Value,
+        whole: bool,
+        now: crate::time::Stamp,
+        by: i64,
+    ) -> Option<Result<(), Vec<String>>> {
+        let former = self.hooks.all.get(id)?;
+        let mut hook = former.clone();
+        let mut problems = Vec::new();
+        if whole {
+            (hook.description, hook.authentication, hook.custom_headers) = (None, None, BTreeMap::new());
+            for key in ["name", "endpoint", "http_method", "request_format", "status"] {
+                if given[key].as_str().is_none() {
+                    problems.push(format!("{key} is required"));
+                }
+            }
+        }
+        problems.extend(apply(&mut hook, given));
+        let kind = |hook: &Webhook| (hook.is_of_events(), hook.is_conditional());
+        if kind(former) != (false, false) && kind(&hook) != kind(former) {
+            problems.push("the subscriptions of a webhook cannot be switched between events and triggers".into());
+        }
+        problems.extend(check(&hook));
+        if !problems.is_empty() {
+            return Some(Err(problems));
+        }
+        hook.updated = Some((now.to_string(), by.to_string()));
+        self.hooks.all.insert(id.to_owned(), hook);
+        Some(Ok(()))
+    }
+}
+
+/// What is wrong with a webhook.
+fn check(hook: &Webhook) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut demand = |ok: bool, words: &str| {
+        if !ok {
+            problems.push(words.to_owned());
+        }
     };
-    let found: Vec<_> = world.hooks.all.values().filter(wanted).take(size + 1).collect();
-    let rows: Vec<_> = found.iter().take(size).map(|hook| hook.as_rest()).collect();
-    let more = found.len() > size;
-    let mut body = json!({"meta": {"has_more": more}, "webhooks": rows});
-    // Cursors are told only when there is more.
-    if let Some(last) = found.get(size - 1).filter(|_| more) {
-        body["meta"]["after_cursor"] = last.id.as_str().into();
-        let next = format!("{}:443/api/v2/webhooks?page[after]={}&page[size]={size}", world.host, last.id);
-        body["links"] = json!({ "next": next });
+    demand(!hook.name.trim().is_empty(), "name is required");
+    let endpoint = url::Url::parse(&hook.endpoint);
+    let is_web = endpoint.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+    demand(is_web, "endpoint is not a valid URL");
+    demand(METHODS.contains(&hook.method.as_str()), "http_method is not one of GET, POST, PUT, PATCH, DELETE");
+    demand(FORMATS.contains(&hook.format.as_str()), "request_format is not one of json, xml, form_encoded");
+    let events = hook.is_of_events();
+    let mixed = events && hook.is_conditional();
+    demand(!mixed, "subscriptions cannot mix event types and conditional_ticket_events");
+    let as_events = hook.method == "POST" && hook.format == "json";
+    demand(!events || as_events, "event subscriptions need http_method POST and request_format json");
+    for subscription in &hook.subscriptions {
+        let known = subscription.strip_prefix("zen:event-type:").is_some_and(event_types::exists);
+        demand(known || subscription == crate::world::hooks::CONDITIONAL, &format!("no event type {subscription}"));
     }
-    Reply::ok(&body)
+    if let Some(authentication) = &hook.authentication {
+        let has = |keys: &[&str]| keys.iter().all(|key| authentication["data"][*key].is_string());
+        let whole = match authentication["type"].as_str() {
+            Some("basic_auth") => has(&["username", "password"]),
+            Some("bearer_token") => has(&["token"]),
+            Some("api_key") => has(&["name", "value"]),
+            _ => false,
+        };
+        demand(whole, "authentication is not complete");
+        let place = authentication["add_position"].as_str().unwrap_or("header");
+        demand(place == "header", "authentication.add_position must be header");
+    }
+    demand(hook.custom_headers.len() <= MOST_HEADERS, "there may be 5 custom_headers at most");
+    let ours = |name: &String| name.to_lowercase().starts_with("x-zendesk-");
+    demand(!hook.custom_headers.keys().any(ours), "custom_headers cannot begin with X-Zendesk-");
+    problems
 }
 
-fn check(hook: &Webhook) -> Result<(), Reply> {
-    let events = hook.subscriptions.iter().any(|s| s.starts_with("zen:event-type:"));
-    let conditional = hook.subscriptions.iter().any(|s| s == "conditional_ticket_events");
-    if hook.name.is_empty() || hook.endpoint.is_empty() {
-        return Err(wrong("name and endpoint are required"));
-    }
-    if url::Url::parse(&hook.endpoint).is_err() {
-        return Err(wrong("endpoint is not a valid URL"));
-    }
-    if events && conditional {
-        return Err(wrong("subscriptions cannot mix event types and conditional_ticket_events"));
-    }
-    if events && (hook.method != "POST" || hook.format != "json") {
-        return Err(wrong("event subscriptions need http_method POST and request_format json"));
-    }
-    Ok(())
-}
-
-fn words(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
-}
-
-fn create(world: &mut World, caller: &Caller, req: &Req) -> Reply {
-    let id = ulid(caller.now_ms, world.chance.random());
-    let nanos = world.chance.random_range(0..1_000_000_000);
-    let created_at = format!("{}.{nanos:09}Z", caller.now.to_string().trim_end_matches('Z'));
-    let clone = req.q("clone_webhook_id").and_then(|id| world.hooks.all.get(id)).cloned();
-    let secret = new_secret(world);
-    let mut hook = clone.unwrap_or_else(|| Webhook {
+fn unmade() -> Webhook {
+    Webhook {
         id: String::new(),
         name: String::new(),
         description: None,
@@ -141,29 +182,64 @@ fn create(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         authentication: None,
         custom_headers: BTreeMap::new(),
         secret: String::new(),
-        created_at: String::new(),
+        created: (crate::time::Stamp::default(), 0),
         created_by: String::new(),
         updated: None,
-        invocations: VecDeque::new(),
+        log: VecDeque::new(),
         breaker: Breaker::default(),
-    });
-    if !hook.name.is_empty() {
-        hook.name.push_str(" (copy)");
     }
-    (hook.id, hook.secret, hook.created_at) = (id.clone(), secret, created_at);
-    hook.created_by = caller.user_id.to_string();
-    hook.invocations.clear();
-    hook.breaker = Breaker::default();
-    apply(&mut hook, &req.body["webhook"]);
-    if let Err(reply) = check(&hook) {
-        return reply;
-    }
-    let body = json!({"webhook": hook.as_rest()});
-    world.hooks.all.insert(id, hook);
-    Reply::json(201, &body)
 }
 
-fn apply(hook: &mut Webhook, given: &Value) {
+/// A webhook that is not kept, for a test before there is one; signed with `secret`.
+pub fn imagined(given: &Value, secret: &str) -> Webhook {
+    let mut hook = Webhook { id: "01TEST00000000000000000001".into(), secret: secret.to_owned(), ..unmade() };
+    apply(&mut hook, given);
+    hook
+}
+
+fn create(world: &mut World, caller: &Caller, req: &Req) -> Reply {
+    let given = &req.body["webhook"];
+    let copied = req.q("clone_webhook_id");
+    let former = copied.and_then(|id| world.hooks.all.get(id)).cloned();
+    if copied.is_some() && former.is_none() {
+        return missing();
+    }
+    if copied.is_none() && !given.is_object() {
+        return wrong(&["webhook is required".to_owned()]);
+    }
+    if world.hooks.trial && world.hooks.all.len() >= TRIAL_WEBHOOKS {
+        return wrong(&[format!("a trial account may have {TRIAL_WEBHOOKS} webhooks")]);
+    }
+    let is_copy = former.is_some();
+    let mut hook = former.unwrap_or_else(unmade);
+    if is_copy {
+        hook.name.push_str(" (copy)");
+    }
+    hook.id = ulid(caller.now_ms, world.chance.random());
+    hook.created = (caller.now, world.chance.random_range(0..1_000_000_000));
+    hook.created_by = caller.user_id.to_string();
+    (hook.updated, hook.breaker) = (None, Breaker::default());
+    hook.log.clear();
+    hook.secret = match given["signing_secret"]["secret"].as_str() {
+        Some(chosen) if !chosen.is_empty() => chosen.to_owned(),
+        _ => world.new_webhook_secret(),
+    };
+    let mut problems = apply(&mut hook, given);
+    problems.extend(check(&hook));
+    if !problems.is_empty() {
+        return wrong(&problems);
+    }
+    let mut shown = hook.as_rest();
+    let exact = format!("{:09}", hook.created.1);
+    let stem = hook.created.0.to_string();
+    shown["created_at"] = format!("{}.{}Z", stem.trim_end_matches('Z'), exact.trim_end_matches('0')).into();
+    world.hooks.all.insert(hook.id.clone(), hook);
+    Reply::json(201, &json!({ "webhook": shown }))
+}
+
+/// Takes over what is given; answers what has the wrong type.
+pub fn apply(hook: &mut Webhook, given: &Value) -> Vec<String> {
+    let mut problems = Vec::new();
     let texts = [
         ("name", &mut hook.name),
         ("endpoint", &mut hook.endpoint),
@@ -171,72 +247,41 @@ fn apply(hook: &mut Webhook, given: &Value) {
         ("request_format", &mut hook.format),
     ];
     for (key, place) in texts {
-        if given[key].is_string() {
-            *place = words(&given[key]);
+        match &given[key] {
+            Value::Null => {}
+            Value::String(text) => text.clone_into(place),
+            _ => problems.push(format!("{key} must be a text")),
         }
     }
-    if let Some(status) = given["status"].as_str() {
-        hook.active = status == "active";
+    match &given["status"] {
+        Value::Null => {}
+        Value::String(text) if text == "active" || text == "inactive" => hook.active = text == "active",
+        _ => problems.push("status is not one of active, inactive".to_owned()),
     }
     if given.get("description").is_some() {
         hook.description = given["description"].as_str().map(str::to_owned);
     }
-    if let Some(list) = given["subscriptions"].as_array() {
-        hook.subscriptions = list.iter().map(words).collect();
+    match &given["subscriptions"] {
+        Value::Null => {}
+        Value::Array(list) => {
+            hook.subscriptions = list.iter().map(|text| text.as_str().unwrap_or_default().to_owned()).collect();
+        }
+        _ => problems.push("subscriptions must be a list".to_owned()),
     }
     if given.get("authentication").is_some() {
         hook.authentication = Some(given["authentication"].clone()).filter(|value| !value.is_null());
     }
     if let Some(headers) = given["custom_headers"].as_object() {
-        hook.custom_headers = headers.iter().map(|(name, value)| (name.clone(), words(value))).collect();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        hook.custom_headers = headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     }
+    problems
 }
 
 fn change(world: &mut World, caller: &Caller, req: &Req, id: &str, whole: bool) -> Reply {
-    let Some(mut hook) = world.hooks.all.get(id).cloned() else { return missing() };
-    let given = &req.body["webhook"];
-    if whole && (given["name"].as_str().is_none() || given["endpoint"].as_str().is_none()) {
-        return wrong("name and endpoint are required");
+    match world.change_webhook(id, &req.body["webhook"], whole, caller.now, caller.user_id) {
+        None => missing(),
+        Some(Ok(())) => Reply::nothing(),
+        Some(Err(problems)) => wrong(&problems),
     }
-    let was_conditional = hook.subscriptions.iter().any(|s| s == "conditional_ticket_events");
-    apply(&mut hook, given);
-    let is_conditional = hook.subscriptions.iter().any(|s| s == "conditional_ticket_events");
-    if was_conditional != is_conditional {
-        return wrong("the kind of a webhook cannot be changed");
-    }
-    if let Err(reply) = check(&hook) {
-        return reply;
-    }
-    hook.updated = Some((caller.now.to_string(), caller.user_id.to_string()));
-    world.hooks.all.insert(id.to_owned(), hook);
-    Reply::nothing()
-}
-
-fn invocations(world: &World, req: &Req, id: &str) -> Reply {
-    let Some(hook) = world.hooks.all.get(id) else { return missing() };
-    let size = req.number("page[size]").unwrap_or(100).clamp(1, 100) as usize;
-    let status = req.q("filter[status]");
-    let newest = hook.invocations.iter().rev().filter(|i| status.is_none_or(|status| i.status == status));
-    let all: Vec<_> = newest.collect();
-    let after = req.q("page[after]").and_then(|cursor| STANDARD.decode(cursor).ok());
-    let after = after.and_then(|bytes| String::from_utf8(bytes).ok());
-    let from = after.map_or(0, |after| all.iter().position(|i| i.id == after).map_or(all.len(), |place| place + 1));
-    let until = (from + size).min(all.len());
-    let row = |invocation: &&crate::world::hooks::Invocation| {
-        let mut row = json!({"id": invocation.id, "status": invocation.status,
-            "latest_completed_at": invocation.completed_at});
-        if let Some(code) = invocation.status_code {
-            row["status_code"] = code.into();
-        }
-        row
-    };
-    let rows: Vec<_> = all[from..until].iter().map(row).collect();
-    let mut body = json!({"meta": {"has_more": until < all.len()}, "invocations": rows});
-    if until < all.len() {
-        let cursor = STANDARD.encode(&all[until - 1].id);
-        let next = format!("{}:443/api/v2/webhooks/{id}/invocations?page[after]={cursor}", world.host);
-        body["meta"]["after_cursor"] = cursor.into();
-        body["links"] = json!({ "next": next });
-    }
-    Reply::ok(&body)
 }

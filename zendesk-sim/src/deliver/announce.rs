@@ -1,8 +1,9 @@
 //! Turns a change into webhook events: envelope, detail, and a place in the queue of every webhook that wants it.
 use super::ulid::{ulid, uuid};
+use crate::options::EventIds;
 use crate::time::Stamp;
 use crate::world::World;
-use crate::world::hooks::{Due, Invocation};
+use crate::world::hooks::Due;
 use crate::world::organization::Organization;
 use crate::world::ticket::{Gone, Ticket};
 use crate::world::user::User;
@@ -13,9 +14,6 @@ use std::sync::Arc;
 
 /// What happened, as the last part of an event type and its `event` object.
 pub type Events = Vec<(&'static str, Value)>;
-
-/// How many invocations a webhook remembers.
-const KEPT: usize = 2_000;
 
 impl World {
     /// Tells what happened to a user.
@@ -44,20 +42,42 @@ impl World {
         }
         let Some(ticket) = self.tickets.get(&id) else { return };
         let detail = self.ticket_detail(ticket, actor);
+        let is_new = events.iter().any(|(kind, _)| *kind == "ticket.created");
         let sequence = uuid(self.chance.random());
         for (position, (kind, mut event)) in (1..).zip(events) {
             event["meta"] = json!({"sequence": {"id": sequence, "position": position}});
             self.tell(now, kind, "2022-11-06", format!("zen:ticket:{id}"), &detail, event);
         }
+        self.fire_triggers(id, is_new, now);
     }
 
-    fn tell(&mut self, now: Stamp, kind: &'static str, version: &str, subject: String, detail: &Value, event: Value) {
+    /// Sends an event of any type about a record as it is now: for what no act causes. False when there is no such record.
+    pub fn announce(&mut self, kind: &str, id: i64, now: Stamp, mut event: Value) -> bool {
+        let (about, version, detail) = match kind.split_once('.') {
+            Some(("user", _)) => ("user", "2022-06-20", self.users.get(&id).map(user_detail)),
+            Some(("organization", _)) => {
+                ("organization", "2022-06-20", self.organizations.get(&id).map(organization_detail))
+            }
+            Some(("ticket", _)) => {
+                event["meta"] = json!({"sequence": {"id": uuid(self.chance.random()), "position": 1}});
+                ("ticket", "2022-11-06", self.tickets.get(&id).map(|ticket| self.ticket_detail(ticket, -1)))
+            }
+            _ => return false,
+        };
+        let Some(detail) = detail else { return false };
+        self.tell(now, kind, version, format!("zen:{about}:{id}"), &detail, event);
+        true
+    }
+
+    fn tell(&mut self, now: Stamp, kind: &str, version: &str, subject: String, detail: &Value, event: Value) {
         if !self.hooks.wants(kind) {
             return;
         }
-        let id = match self.chance.random_bool(0.8) {
-            true => uuid(self.chance.random()),
-            false => ulid(now.0 * 1000, self.chance.random()),
+        let at_random = self.chance.random_bool(0.8);
+        let id = match self.faults.webhook_event_ids {
+            None if !at_random => ulid(now.0 * 1000, self.chance.random()),
+            Some(EventIds::Ulid) => ulid(now.0 * 1000, self.chance.random()),
+            _ => uuid(self.chance.random()),
         };
         let body = json!({"account_id": self.account_id, "detail": detail, "event": event, "id": id,
             "subject": subject, "time": self.fraction(now), "type": format!("zen:event-type:{kind}"),
@@ -71,7 +91,7 @@ impl World {
     }
 
     /// Puts an event into a webhook's queue, or not, or twice, as the faults have it.
-    fn enqueue(&mut self, now: Stamp, webhook_id: &str, kind: &str, body: &Arc<str>) {
+    pub fn enqueue(&mut self, now: Stamp, webhook_id: &str, kind: &str, body: &Arc<str>) {
         let dropped = self.chance.random_bool(self.faults.drop_webhooks.clamp(0.0, 1.0));
         if dropped && !self.faults.keep_webhooks.iter().any(|kept| kept == kind) {
             self.hooks.counts.dropped += 1;
@@ -85,18 +105,6 @@ impl World {
                 due_ms += self.chance.random_range(1_000..20_000);
             }
             let invocation_id = ulid(now.0 * 1000, self.chance.random());
-            if let Some(hook) = self.hooks.all.get_mut(webhook_id) {
-                hook.invocations.push_back(Invocation {
-                    id: invocation_id.clone(),
-                    status: "pending",
-                    status_code: None,
-                    completed_at: None,
-                    attempts: Vec::new(),
-                });
-                if hook.invocations.len() > KEPT {
-                    hook.invocations.pop_front();
-                }
-            }
             self.hooks.due.push_back(Due {
                 webhook_id: webhook_id.to_owned(),
                 invocation_id,
@@ -105,18 +113,20 @@ impl World {
                 timeouts: 0,
                 conflicts: 0,
                 deferrals: 0,
+                held: 0,
             });
         }
     }
 
-    /// The same second, written with none, three or nine digits of fraction.
+    /// The same second, written with none, three or nine digits of fraction, or as many as the faults ask for.
     fn fraction(&mut self, now: Stamp) -> String {
         let whole = now.to_string();
         let stem = whole.trim_end_matches('Z');
-        match self.chance.random_range(0..3) {
+        let usual = self.chance.random_range(0..3);
+        let nanos = format!("{:09}", self.chance.random_range(0..1_000_000_000));
+        match self.faults.webhook_time_digits.unwrap_or([0, 3, 9][usual]).min(9) {
             0 => whole,
-            1 => format!("{stem}.{:03}Z", self.chance.random_range(0..1_000)),
-            _ => format!("{stem}.{:09}Z", self.chance.random_range(0..1_000_000_000)),
+            digits => format!("{stem}.{}Z", &nanos[..digits]),
         }
     }
 

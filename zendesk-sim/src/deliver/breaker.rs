@@ -27,6 +27,11 @@ impl Breaker {
         }
     }
 
+    /// Opens it, as if deliveries had failed, until a moment.
+    pub fn trip(&mut self, until_ms: i64) {
+        (self.open_until, self.probing) = (Some(until_ms), false);
+    }
+
     /// Takes note of how a delivery ended.
     pub fn note(&mut self, now_ms: i64, ok: bool) {
         if self.open_until.is_some() && self.probing {

@@ -1,39 +1,29 @@
 //! Sending webhook events: a queue on the simulated clock, a few at a time, with Zendesk's rules for trying again.
 pub mod announce;
 pub mod breaker;
+pub mod letter;
 pub mod sign;
+pub mod trigger;
 pub mod ulid;
 
 use crate::server::Shared;
-use crate::time::Stamp;
-use crate::world::hooks::{Due, Webhook};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use crate::world::World;
+use crate::world::hooks::{Attempt, Due};
+use letter::{Letter, Outcome};
+use rand::RngExt;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use ulid::ulid;
 
 /// How many deliveries go at once.
 const AT_ONCE: usize = 8;
 
-/// How long a delivery may take, in real time.
-pub const LONGEST: Duration = Duration::from_secs(12);
+/// How often a delivery that a breaker or a limit holds back is looked at again.
+const MOST_HELD: u8 = 20;
 
-/// How much of an answer is kept for the attempts log.
-const KEPT_ANSWER: usize = 2_000;
-
-/// What a delivery needs, taken out from under the lock.
-struct Letter {
-    endpoint: String,
-    headers: Vec<(String, String)>,
-    body: Arc<str>,
-}
-
-/// How a try ended.
-enum Outcome {
-    Answer { status: u16, retry_after: Option<i64>, headers: Vec<(String, String)>, body: String },
-    Timeout,
-    Unreachable(String),
-}
+/// The largest body that is sent.
+const LARGEST: usize = 256 * 1024;
 
 /// Sends what falls due, for ever.
 pub async fn run(shared: Arc<Shared>) {
@@ -64,133 +54,102 @@ pub async fn run(shared: Arc<Shared>) {
 }
 
 async fn deliver(shared: Arc<Shared>, due: Due) {
-    let letter = prepare(&shared, &due);
-    if let Some(letter) = letter {
-        let outcome = send(&shared.client, &letter).await;
-        conclude(&shared, due, &letter, outcome);
+    let now_ms = shared.clock.now_ms();
+    let prepared = shared.gate().world.prepare_delivery(due, now_ms);
+    if let Some((due, letter)) = prepared {
+        let outcome = letter::send(&shared.client, &letter).await;
+        let now_ms = shared.clock.now_ms();
+        shared.gate().world.conclude_delivery(due, &letter, &outcome, now_ms);
     }
     shared.gate().world.hooks.in_flight -= 1;
     shared.wake.notify_one();
     shared.settled.notify_waiters();
 }
 
-/// Signs a delivery, or ends it when its webhook is gone, off, or its breaker is open.
-fn prepare(shared: &Shared, due: &Due) -> Option<Letter> {
-    let mut gate = shared.gate();
-    let now_ms = shared.clock.now_ms();
-    let (account_id, breaking) = (gate.world.account_id, gate.world.hooks.breaker);
-    let hooks = &mut gate.world.hooks;
-    let Some(hook) = hooks.all.get_mut(&due.webhook_id).filter(|hook| hook.active) else {
-        hooks.counts.failed += 1;
-        return None;
-    };
-    if breaking && !hook.breaker.allows(now_ms) {
-        if let Some(invocation) = hook.invocation(&due.invocation_id) {
-            invocation.status = "circuit broken";
-            invocation.completed_at = Some(shared.clock.now());
-        }
-        hooks.counts.failed += 1;
-        return None;
+impl World {
+    /// How long a receiver has.
+    pub fn deadline(&self) -> Duration {
+        self.faults
+            .webhook_deadline
+            .map_or(letter::LONGEST, |seconds| Duration::from_secs_f64(seconds.clamp(0.001, 60.0)))
     }
-    let headers = headers(hook, account_id, &due.invocation_id, shared.clock.now(), &due.body);
-    let endpoint = hook.endpoint.clone();
-    hooks.counts.sent += 1;
-    Some(Letter { endpoint, headers, body: Arc::clone(&due.body) })
-}
 
-/// The headers of a delivery at this moment.
-pub fn headers(hook: &Webhook, account_id: i64, invocation: &str, now: Stamp, body: &str) -> Vec<(String, String)> {
-    let at = now.to_string();
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut all = vec![
-        pair("X-Zendesk-Webhook-Signature-Timestamp", &at),
-        pair("X-Zendesk-Webhook-Signature", &sign::sign(&hook.secret, &at, body.as_bytes())),
-        pair("Content-Type", "application/json; charset=utf-8"),
-        pair("User-Agent", "Zendesk Webhook"),
-        pair("X-Zendesk-Account-Id", &account_id.to_string()),
-        pair("X-Zendesk-Webhook-Id", &hook.id),
-        pair("X-Zendesk-Webhook-Invocation-Id", invocation),
-    ];
-    if let Some(authentication) = &hook.authentication {
-        let data = |key: &str| authentication["data"][key].as_str().unwrap_or_default();
-        match authentication["type"].as_str() {
-            Some("bearer_token") => all.push(pair("Authorization", &format!("Bearer {}", data("token")))),
-            Some("api_key") => all.push(pair(data("name"), data("value"))),
-            Some("basic_auth") => {
-                use base64::Engine;
-                let both = format!("{}:{}", data("username"), data("password"));
-                let both = base64::engine::general_purpose::STANDARD.encode(both);
-                all.push(pair("Authorization", &format!("Basic {both}")));
-            }
-            _ => {}
+    /// Signs a delivery; or ends it when its webhook is gone or off, or holds it back for its breaker or a limit.
+    fn prepare_delivery(&mut self, due: Due, now_ms: i64) -> Option<(Due, Letter)> {
+        let throttled =
+            !self.hooks.within_trial(now_ms) || self.chance.random_bool(self.faults.throttle_webhooks.clamp(0.0, 1.0));
+        let (account_id, breaking, within) = (self.account_id, self.hooks.breaker, self.deadline());
+        let Some(hook) = self.hooks.all.get_mut(&due.webhook_id).filter(|hook| hook.active) else {
+            self.hooks.counts.failed += 1;
+            return None;
+        };
+        if throttled || due.body.len() > LARGEST {
+            self.hold(due, if throttled { "throttled" } else { "terminated" }, now_ms);
+            return None;
+        }
+        if breaking && !hook.breaker.allows(now_ms) {
+            self.hold(due, "circuit broken", now_ms);
+            return None;
+        }
+        let now = crate::time::Stamp(now_ms.div_euclid(1000));
+        let letter = letter::letter(hook, account_id, &due.invocation_id, now, &due.body, within);
+        self.hooks.counts.sent += 1;
+        Some((due, letter))
+    }
+
+    /// Writes down that nothing was sent; it is tried again later if the faults have it so.
+    fn hold(&mut self, mut due: Due, status: &'static str, now_ms: i64) {
+        self.note_attempt(&due, status, None, Value::Null, now_ms);
+        due.held += 1;
+        let after_ms = (self.faults.retry_held_webhooks * 1000.0) as i64;
+        if after_ms > 0 && due.held <= MOST_HELD && status != "terminated" {
+            due.due_ms = now_ms + after_ms;
+            self.hooks.due.push_back(due);
+        } else {
+            self.hooks.counts.failed += 1;
         }
     }
-    all.extend(hook.custom_headers.iter().map(|(name, value)| pair(name, value)));
-    all
-}
 
-/// One POST with these headers, for deliveries and for tests.
-pub async fn post(
-    client: &reqwest::Client,
-    to: &str,
-    headers: &[(String, String)],
-    body: String,
-) -> reqwest::Result<reqwest::Response> {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) {
-            map.insert(name, value);
+    fn note_attempt(
+        &mut self,
+        due: &Due,
+        status: &'static str,
+        status_code: Option<u16>,
+        exchange: Value,
+        now_ms: i64,
+    ) {
+        let attempt = Attempt {
+            line: ulid(now_ms, self.chance.random()),
+            invocation_id: due.invocation_id.clone(),
+            status,
+            status_code,
+            completed_at: crate::time::Stamp(now_ms.div_euclid(1000)),
+            exchange,
+        };
+        if let Some(hook) = self.hooks.all.get_mut(&due.webhook_id) {
+            hook.note(attempt);
         }
     }
-    client.post(to).headers(map).body(body).timeout(LONGEST).send().await
-}
 
-async fn send(client: &reqwest::Client, letter: &Letter) -> Outcome {
-    let response = match post(client, &letter.endpoint, &letter.headers, letter.body.to_string()).await {
-        Ok(response) => response,
-        Err(e) if e.is_timeout() => return Outcome::Timeout,
-        Err(e) => return Outcome::Unreachable(e.to_string()),
-    };
-    let status = response.status().as_u16();
-    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
-    let headers: Vec<_> = response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
-    let retry_after = headers.iter().find(|(name, _)| name == "retry-after").and_then(|(_, value)| value.parse().ok());
-    let body: String = response.text().await.unwrap_or_default().chars().take(KEPT_ANSWER).collect();
-    Outcome::Answer { status, retry_after, headers, body }
-}
-
-/// Writes down how a try ended, and puts the event back if the rules allow another.
-fn conclude(shared: &Shared, mut due: Due, letter: &Letter, outcome: Outcome) {
-    let mut gate = shared.gate();
-    let (now, now_ms) = (shared.clock.now(), shared.clock.now_ms());
-    let hooks = &mut gate.world.hooks;
-    let ok = matches!(&outcome, Outcome::Answer { status, .. } if (200..300).contains(status));
-    let wait = if ok { None } else { wait(&mut due, &outcome) };
-    if ok {
-        hooks.counts.ok += 1;
-    } else if wait.is_none() {
-        hooks.counts.failed += 1;
-    }
-    if let Some(hook) = hooks.all.get_mut(&due.webhook_id) {
-        hook.breaker.note(now_ms, ok);
-        let hook_id = hook.id.clone();
-        if let Some(invocation) = hook.invocation(&due.invocation_id) {
-            invocation.completed_at = Some(now);
-            invocation.status = match (ok, wait) {
-                (true, _) => "success",
-                (false, Some(_)) => "retrying",
-                (false, None) => "terminated",
-            };
-            if let Outcome::Answer { status, .. } = &outcome {
-                invocation.status_code = Some(*status);
-            }
-            let status = invocation.status;
-            invocation.attempts.push(attempt(&hook_id, &due, letter, &outcome, status, now));
+    /// Writes down how a try ended, and puts the event back if the rules allow another.
+    fn conclude_delivery(&mut self, mut due: Due, letter: &Letter, outcome: &Outcome, now_ms: i64) {
+        let ok = matches!(outcome, Outcome::Answer { status, .. } if (200..300).contains(status));
+        let wait = if ok { None } else { wait(&mut due, outcome) };
+        self.hooks.counts.ok += u64::from(ok);
+        self.hooks.counts.failed += u64::from(!ok && wait.is_none());
+        if let Some(hook) = self.hooks.all.get_mut(&due.webhook_id) {
+            hook.breaker.note(now_ms, ok);
         }
-    }
-    if let Some(seconds) = wait {
-        due.due_ms = now_ms + seconds * 1000;
-        hooks.due.push_back(due);
+        let status = match (ok, wait) {
+            (true, _) => "success",
+            (false, Some(_)) => "failed",
+            (false, None) => "terminated",
+        };
+        self.note_attempt(&due, status, outcome.status(), letter::exchange(letter, outcome), now_ms);
+        if let Some(seconds) = wait {
+            due.due_ms = now_ms + seconds * 1000;
+            self.hooks.due.push_back(due);
+        }
     }
 }
 
@@ -211,21 +170,4 @@ fn wait(due: &mut Due, outcome: &Outcome) -> Option<i64> {
         }
         Outcome::Answer { .. } | Outcome::Unreachable(_) => None,
     }
-}
-
-fn attempt(hook_id: &str, due: &Due, letter: &Letter, outcome: &Outcome, status: &str, now: Stamp) -> Value {
-    let listed = |headers: &[(String, String)]| -> Vec<Value> {
-        headers.iter().map(|(key, value)| json!({"key": key, "value": value})).collect()
-    };
-    let mut row = json!({"id": hook_id, "invocation_id": due.invocation_id, "status": status, "completed_at": now,
-        "request": {"headers": listed(&letter.headers), "payload": &*letter.body}});
-    match outcome {
-        Outcome::Answer { status, headers, body, .. } => {
-            row["status_code"] = (*status).into();
-            row["response"] = json!({"headers": listed(headers), "payload": body});
-        }
-        Outcome::Timeout => row["response"] = json!({"headers": [], "payload": "request timed out"}),
-        Outcome::Unreachable(words) => row["response"] = json!({"headers": [], "payload": words}),
-    }
-    row
 }

@@ -12,6 +12,8 @@ pub enum Fault {
     Silence,
     /// This answer comes instead.
     Instead(Reply),
+    /// A 429 comes although budget is left, as its headers say.
+    TooMany,
 }
 
 /// Whether a fault strikes this request.
@@ -57,7 +59,7 @@ pub fn strike(world: &mut World, req: &Req) -> Fault {
         let reply = Reply::json(503, &json!({"error": "DatabaseError", "description": "Down for maintenance"}));
         Fault::Instead(reply.with("retry-after", "1"))
     } else if roll < five + busy + many {
-        Fault::Instead(limits::too_many(1, odd))
+        Fault::TooMany
     } else {
         Fault::None
     }

@@ -1,11 +1,10 @@
 //! The way of a request: counting, faults, who asks, limits, and on to its endpoint.
 use super::faults::{self, Fault};
-use super::limits::{self, Limits};
+use super::limits::{self, Limits, Terms};
 use super::{Reply, Req, auth, weight};
 use crate::api;
 use crate::clock::Clock;
 use crate::journal::{self, Journal};
-use crate::options::Plan;
 use crate::world::World;
 use crate::world::user::Role;
 use serde_json::{Value, json};
@@ -40,8 +39,8 @@ pub struct Gate {
     pub traffic: Traffic,
     /// Whether budgets hold.
     pub limited: bool,
-    /// Whose budgets.
-    pub plan: Plan,
+    /// On which terms.
+    pub terms: Terms,
 }
 
 impl Gate {
@@ -54,14 +53,12 @@ impl Gate {
     pub fn answer(&mut self, clock: &Clock, req: &Req) -> Option<Reply> {
         self.traffic.total += 1;
         *self.traffic.by_endpoint.entry(req.endpoint()).or_default() += 1;
-        match faults::strike(&mut self.world, req) {
-            Fault::None => {}
+        let struck = match faults::strike(&mut self.world, req) {
+            Fault::None => false,
+            Fault::TooMany => true,
             Fault::Silence => return None,
-            Fault::Instead(reply) => {
-                self.traffic.throttled += u64::from(reply.status == 429);
-                return Some(reply);
-            }
-        }
+            Fault::Instead(reply) => return Some(reply),
+        };
         let caller = match auth::authenticate(&self.world, req, clock.now(), clock.now_ms()) {
             Ok(caller) => caller,
             Err(reply) => {
@@ -72,17 +69,13 @@ impl Gate {
         if let Some(token) = self.world.tokens.oauth.iter_mut().find(|token| Some(token.id) == caller.token_id) {
             token.used_at = Some(caller.now);
         }
-        let mut headers = Vec::new();
-        if self.limited {
-            let odd = limits::coin(&mut self.world.chance);
-            match self.limits.pass(self.plan, &caller, req, clock.factor(), odd) {
-                Ok(taken) => headers = taken,
-                Err(reply) => {
-                    self.traffic.throttled += 1;
-                    return Some(reply);
-                }
+        let headers = match self.pass(&caller, req, struck) {
+            Ok(headers) => headers,
+            Err(reply) => {
+                self.traffic.throttled += 1;
+                return Some(reply);
             }
-        }
+        };
         let mut reply = self.serve(&caller, req);
         weight::multiply(req, &mut reply);
         reply.headers.extend(headers);
@@ -90,6 +83,21 @@ impl Gate {
         reply.headers.push(("x-request-id".into(), format!("{:016x}-SIM", self.traffic.total)));
         faults::spoil(&self.world, req, &mut reply);
         (!faults::lost(&self.world, req)).then_some(reply)
+    }
+
+    /// Takes the request from its budgets; one that a fault struck is refused all the same.
+    fn pass(&mut self, caller: &super::Caller, req: &Req, struck: bool) -> Result<Vec<(String, String)>, Reply> {
+        let odd = limits::coin(&mut self.world.chance);
+        let headers = match self.limited {
+            true => self.limits.pass(&self.terms, &self.world, caller, req, odd)?,
+            false => Vec::new(),
+        };
+        if struck {
+            let mut reply = limits::too_many(&self.terms, 1, odd);
+            reply.headers.extend(headers);
+            return Err(reply);
+        }
+        Ok(headers)
     }
 
     fn serve(&mut self, caller: &super::Caller, req: &Req) -> Reply {

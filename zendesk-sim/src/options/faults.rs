@@ -3,6 +3,16 @@ use crate::http::bad::Bad;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// How webhook events are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventIds {
+    /// At random.
+    Uuid,
+    /// By time.
+    Ulid,
+}
+
 /// What goes wrong on purpose; an empty object is a healthy account.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -37,6 +47,16 @@ pub struct Faults {
     pub reorder_webhooks: f64,
     /// Simulated seconds every webhook event waits before it is sent.
     pub delay_webhooks: f64,
+    /// Share of deliveries held back as `throttled`.
+    pub throttle_webhooks: f64,
+    /// Simulated seconds after which what a breaker or a limit held back is tried again, as the same invocation; 0: never.
+    pub retry_held_webhooks: f64,
+    /// Real seconds a receiver has for a whole delivery; unset: 12.
+    pub webhook_deadline: Option<f64>,
+    /// How webhook events are numbered: uuid or ulid; unset: mostly the former.
+    pub webhook_event_ids: Option<EventIds>,
+    /// Digits below a second in the time of webhook events, 0 to 9; unset: 0, 3 or 9.
+    pub webhook_time_digits: Option<usize>,
     /// Any `cursor=` is answered 400.
     pub refuse_cursor: bool,
     /// Cursor exports give back the cursor they were asked with, and no end.

@@ -4,9 +4,11 @@
 //! type of its own beside this one whose fields are its keys. README lists them all.
 mod faults;
 mod plan;
+mod rates;
 
-pub use faults::Faults;
+pub use faults::{EventIds, Faults};
 pub use plan::Plan;
+pub use rates::{Rates, Said, Spelling, Window};
 
 use crate::clock::ClockMode;
 use crate::time::Stamp;
@@ -75,6 +77,9 @@ pub struct Settings {
     /// How many records each record stands for: pages hold that many fewer, counts tell that many more [default: 1]
     #[arg(long)]
     pub row_weight: Option<usize>,
+    /// How limits are kept and told (file only)
+    #[arg(skip)]
+    pub rates: Option<Rates>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -104,6 +109,7 @@ impl Settings {
             breaker: self.breaker.or(under.breaker),
             journal: self.journal.or(under.journal),
             row_weight: self.row_weight.or(under.row_weight),
+            rates: self.rates.or(under.rates),
             faults: self.faults.or(under.faults),
         }
     }
@@ -157,6 +163,8 @@ pub struct Options {
     pub journal: Option<PathBuf>,
     /// How many records each record stands for.
     pub row_weight: usize,
+    /// How limits are kept and told.
+    pub rates: Rates,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -195,6 +203,7 @@ impl TryFrom<Settings> for Options {
             breaker: switch(given.breaker.as_deref(), "on", "off", "breaker")?,
             journal: given.journal,
             row_weight: given.row_weight.unwrap_or(1).max(1),
+            rates: given.rates.unwrap_or_default(),
             faults: given.faults.unwrap_or_default(),
         })
     }

@@ -39,7 +39,30 @@ pub enum EventKind {
     Comment(Box<Comment>),
     /// Something happened to a comment: Zendesk's name for it, the comment, the file if there is one.
     Mark(&'static str, i64, Option<i64>),
+    /// A trigger wrote to these users.
+    Notify(&'static Notice, Vec<i64>),
 }
+
+/// What a trigger writes to people.
+#[derive(Debug)]
+pub struct Notice {
+    /// The trigger's id.
+    pub id: i64,
+    /// The trigger's name.
+    pub title: &'static str,
+    /// The subject, with placeholders.
+    pub subject: &'static str,
+    /// The words, with placeholders.
+    pub body: &'static str,
+}
+
+/// The one trigger every account begins with that tells customers of their tickets.
+pub const RECEIVED: Notice = Notice {
+    id: 360_009_010_001,
+    title: "Notify requester of received request",
+    subject: "[Request received] {{ticket.title}}",
+    body: "Your request ({{ticket.id}}) has been received.\n\n{{ticket.comments_formatted}}",
+};
 
 /// Which field changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,8 +158,10 @@ pub struct CommentView<'a> {
     public: bool,
     attachments: Vec<AttachmentView<'a>>,
     audit_id: i64,
-    via: Via,
-    created_at: Stamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Via<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<Stamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,9 +170,21 @@ pub struct CommentView<'a> {
     event_type: Option<&'static str>,
 }
 
+/// Where a comment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a list of comments.
+    List,
+    /// Among an audit's events: the audit says when and how.
+    Audit,
+    /// In a row of `ticket_events`.
+    Row,
+}
+
 impl Comment {
-    /// The comment as written in a list (`child`: in a `ticket_events` row).
-    pub fn view<'a>(&'a self, id: i64, audit: &Audit, host: &str, child: bool) -> CommentView<'a> {
+    /// The comment as Zendesk writes it there.
+    pub fn view<'a>(&'a self, id: i64, audit: &Audit, host: &str, place: Place) -> CommentView<'a> {
+        let child = place == Place::Row;
         let escaped = escape(&self.body).replace("\r\n", "<br>").replace('\n', "<br>");
         CommentView {
             id,
@@ -159,9 +196,9 @@ impl Comment {
             public: self.public,
             attachments: self.attachments.iter().map(|a| a.view(host)).collect(),
             audit_id: audit.id,
-            via: Via::of(audit.channel),
-            created_at: audit.created_at,
-            metadata: (!child).then(|| metadata(audit.author_id)),
+            via: (place != Place::Audit).then(|| Via::of(audit.channel)),
+            created_at: (place != Place::Audit).then_some(audit.created_at),
+            metadata: (place == Place::List).then(|| metadata(audit.author_id)),
             via_reference_id: child.then_some(None),
             event_type: child.then_some("Comment"),
         }
@@ -201,7 +238,7 @@ impl AuditEvent {
     pub fn as_rest(&self, audit: &Audit, host: &str) -> Value {
         match &self.kind {
             EventKind::Comment(comment) => {
-                serde_json::to_value(comment.view(self.id, audit, host, false)).unwrap_or_default()
+                serde_json::to_value(comment.view(self.id, audit, host, Place::Audit)).unwrap_or_default()
             }
             EventKind::Mark(kind, comment, file) => {
                 let mut value = mark(kind, *comment, *file);
@@ -209,6 +246,9 @@ impl AuditEvent {
                 value["type"] = value["event_type"].take();
                 value
             }
+            EventKind::Notify(notice, recipients) => json!({"id": self.id, "type": "Notification",
+                "via": Via::of_rule(notice.id, notice.title), "subject": notice.subject, "body": notice.body,
+                "recipients": recipients}),
             EventKind::Create(field, value) => {
                 json!({"id": self.id, "type": "Create", "field_name": field.name(), "value": field.texted(value)})
             }

@@ -1,5 +1,5 @@
 //! Audits as the `ticket_events` export writes them; written straight out, because a page holds thousands.
-use super::audit::{Audit, AuditEvent, EventKind, Field, channel_words};
+use super::audit::{Audit, AuditEvent, EventKind, Field, Place, channel_words};
 use crate::time::Stamp;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Serialize, ser::SerializeSeq};
@@ -77,7 +77,7 @@ impl Serialize for Children<'_> {
         for event in &self.audit.events {
             match &event.kind {
                 EventKind::Comment(comment) if self.with_comments => {
-                    list.serialize_element(&comment.view(event.id, self.audit, self.host, true))?;
+                    list.serialize_element(&comment.view(event.id, self.audit, self.host, Place::Row))?;
                 }
                 _ => list.serialize_element(&Child { event, channel: self.audit.channel })?,
             }
@@ -107,6 +107,12 @@ impl Serialize for Child<'_> {
                     map.serialize_entry("public", &false)?;
                 }
                 map.serialize_entry("event_type", kind)?;
+            }
+            EventKind::Notify(notice, recipients) => {
+                map.serialize_entry("subject", notice.subject)?;
+                map.serialize_entry("body", notice.body)?;
+                map.serialize_entry("recipients", recipients)?;
+                map.serialize_entry("event_type", "Notification")?;
             }
             EventKind::Create(field, value) => {
                 put(&mut map, *field, value)?;

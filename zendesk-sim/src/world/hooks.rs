@@ -6,6 +6,21 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+/// How long the log of a webhook reaches back, in milliseconds.
+const LOG_REACH_MS: i64 = 7 * 86_400_000;
+
+/// How many tries a webhook's log holds at most.
+const LOG_LENGTH: usize = 5_000;
+
+/// How many webhooks a trial account may have.
+pub const TRIAL_WEBHOOKS: usize = 10;
+
+/// How many deliveries a minute a trial account may have.
+const TRIAL_DELIVERIES: u32 = 60;
+
+/// What a webhook of triggers and automations is subscribed to.
+pub const CONDITIONAL: &str = "conditional_ticket_events";
+
 /// A webhook.
 #[derive(Clone, Debug)]
 pub struct Webhook {
@@ -17,7 +32,7 @@ pub struct Webhook {
     pub description: Option<String>,
     /// Whether it is sent anything.
     pub active: bool,
-    /// Event types.
+    /// Event types, or [`CONDITIONAL`].
     pub subscriptions: Vec<String>,
     /// Where to.
     pub endpoint: String,
@@ -31,31 +46,33 @@ pub struct Webhook {
     pub custom_headers: BTreeMap<String, String>,
     /// The signing secret.
     pub secret: String,
-    /// When it was made.
-    pub created_at: String,
+    /// When it was made, with the digits below a second as they are told at once.
+    pub created: (Stamp, u32),
     /// Who made it.
     pub created_by: String,
     /// When it last changed, and by whom.
     pub updated: Option<(String, String)>,
-    /// What was sent lately.
-    pub invocations: VecDeque<Invocation>,
+    /// What was tried lately, the oldest first.
+    pub log: VecDeque<Attempt>,
     /// Stops deliveries while they fail.
     pub breaker: Breaker,
 }
 
-/// One event on its way to one webhook, with every try.
+/// One try to deliver an event, or why there was none.
 #[derive(Clone, Debug)]
-pub struct Invocation {
-    /// A ULID.
-    pub id: String,
-    /// pending, success, terminated, circuit broken, …
+pub struct Attempt {
+    /// A ULID of this line of the log.
+    pub line: String,
+    /// The invocation, which several tries may belong to.
+    pub invocation_id: String,
+    /// success, failed (and tried again), terminated, throttled, circuit broken.
     pub status: &'static str,
-    /// The last answer's status.
+    /// The answer's status; none when nothing was sent.
     pub status_code: Option<u16>,
-    /// When the last try ended.
-    pub completed_at: Option<Stamp>,
-    /// Every try.
-    pub attempts: Vec<Value>,
+    /// When it ended.
+    pub completed_at: Stamp,
+    /// `request` and `response` as REST shows them; null when nothing was sent.
+    pub exchange: Value,
 }
 
 /// An event that is due to a webhook.
@@ -75,6 +92,21 @@ pub struct Due {
     pub conflicts: u8,
     /// Tries that met a 429 or 503 with a short Retry-After.
     pub deferrals: u8,
+    /// Times it was held back by a breaker or the trial limit.
+    pub held: u8,
+}
+
+/// What sends a body of its own to a webhook of triggers when a ticket is made or changed.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    /// The webhook.
+    pub webhook_id: String,
+    /// Fires when a ticket is made.
+    pub on_create: bool,
+    /// Fires when a ticket is changed.
+    pub on_update: bool,
+    /// The body, with placeholders such as `{{ticket.id}}`.
+    pub body: String,
 }
 
 /// Counts since the start.
@@ -96,6 +128,8 @@ pub struct Counts {
 pub struct Hooks {
     /// Webhooks by id.
     pub all: BTreeMap<String, Webhook>,
+    /// Triggers that have a webhook.
+    pub triggers: Vec<Trigger>,
     /// What is due, in the order it came.
     pub due: VecDeque<Due>,
     /// How many are being sent now.
@@ -104,6 +138,10 @@ pub struct Hooks {
     pub counts: Counts,
     /// Whether breakers work.
     pub breaker: bool,
+    /// Whether the limits of a trial account hold.
+    pub trial: bool,
+    /// Deliveries of the present minute.
+    minute: (i64, u32),
 }
 
 impl Hooks {
@@ -111,10 +149,13 @@ impl Hooks {
     pub fn new(options: &Options) -> Self {
         Self {
             all: BTreeMap::new(),
+            triggers: Vec::new(),
             due: VecDeque::new(),
             in_flight: 0,
             counts: Counts::default(),
             breaker: options.breaker,
+            trial: options.rates.trial,
+            minute: (0, 0),
         }
     }
 
@@ -134,6 +175,16 @@ impl Hooks {
     pub fn busy(&self, by_ms: i64) -> bool {
         self.in_flight > 0 || self.due.iter().any(|due| due.due_ms <= by_ms)
     }
+
+    /// Takes one delivery from what a trial account may send this minute; false when that is spent.
+    pub fn within_trial(&mut self, now_ms: i64) -> bool {
+        let minute = now_ms.div_euclid(60_000);
+        if self.minute.0 != minute {
+            self.minute = (minute, 0);
+        }
+        self.minute.1 += 1;
+        !self.trial || self.minute.1 <= TRIAL_DELIVERIES
+    }
 }
 
 impl Webhook {
@@ -142,11 +193,23 @@ impl Webhook {
         self.active && self.subscriptions.iter().any(|s| s.strip_prefix("zen:event-type:") == Some(kind))
     }
 
-    /// The webhook as REST writes it: secrets are never echoed.
+    /// Whether triggers and automations send to it.
+    pub fn is_conditional(&self) -> bool {
+        self.subscriptions.iter().any(|s| s == CONDITIONAL)
+    }
+
+    /// Whether events are sent to it.
+    pub fn is_of_events(&self) -> bool {
+        self.subscriptions.iter().any(|s| s.starts_with("zen:event-type:"))
+    }
+
+    /// The webhook as REST writes it when it is asked for: secrets are never echoed.
     pub fn as_rest(&self) -> Value {
+        // Kept in whole seconds, rounded, while the answer to its making tells it exactly.
+        let created_at = self.created.0.plus(i64::from(self.created.1 >= 500_000_000));
         let mut value = json!({"id": self.id, "name": self.name, "description": self.description,
             "status": if self.active { "active" } else { "inactive" }, "subscriptions": self.subscriptions,
-            "created_at": self.created_at, "created_by": self.created_by, "endpoint": self.endpoint,
+            "created_at": created_at, "created_by": self.created_by, "endpoint": self.endpoint,
             "http_method": self.method, "request_format": self.format});
         if let Some((at, by)) = &self.updated {
             value["updated_at"] = at.as_str().into();
@@ -167,8 +230,48 @@ impl Webhook {
         value
     }
 
-    /// The invocation of an id.
-    pub fn invocation(&mut self, id: &str) -> Option<&mut Invocation> {
-        self.invocations.iter_mut().find(|invocation| invocation.id == id)
+    /// Writes down a try, and forgets what is older than the log reaches back.
+    pub fn note(&mut self, attempt: Attempt) {
+        let oldest = attempt.completed_at.plus(-LOG_REACH_MS / 1000);
+        self.log.push_back(attempt);
+        self.forget(oldest);
+    }
+
+    /// Forgets what was before a moment, and more than the log holds.
+    pub fn forget(&mut self, oldest: Stamp) {
+        while self.log.len() > LOG_LENGTH || self.log.front().is_some_and(|first| first.completed_at < oldest) {
+            self.log.pop_front();
+        }
+    }
+
+    /// The moment before which nothing is known any more.
+    pub fn known_since(now: Stamp) -> Stamp {
+        now.plus(-LOG_REACH_MS / 1000)
+    }
+}
+
+impl Attempt {
+    /// The line as the list of invocations shows it.
+    pub fn as_invocation(&self) -> Value {
+        let mut row =
+            json!({"id": self.invocation_id, "status": self.status, "latest_completed_at": self.completed_at});
+        if let Some(code) = self.status_code {
+            row["status_code"] = code.into();
+        }
+        row
+    }
+
+    /// The line as the attempts of its invocation show it.
+    pub fn as_attempt(&self, webhook_id: &str) -> Value {
+        let mut row = json!({"id": webhook_id, "invocation_id": self.invocation_id, "status": self.status,
+            "completed_at": self.completed_at});
+        if let Some(code) = self.status_code {
+            row["status_code"] = code.into();
+        }
+        if let Some(exchange) = self.exchange.as_object() {
+            row["request"] = exchange["request"].clone();
+            row["response"] = exchange["response"].clone();
+        }
+        row
     }
 }

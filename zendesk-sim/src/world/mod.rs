@@ -2,6 +2,7 @@
 pub mod audit;
 pub mod catalog;
 pub mod event_rows;
+pub mod event_types;
 pub mod hooks;
 pub mod index;
 pub mod organization;
@@ -160,6 +161,7 @@ impl World {
     pub fn frame(&self) -> TicketFrame<'_> {
         TicketFrame {
             host: &self.host,
+            users: &self.users,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,

@@ -2,6 +2,7 @@
 use super::audit::{Audit, Comment, EventKind};
 use super::catalog::FieldDef;
 use super::rating::Rating;
+use super::user::User;
 use crate::time::Stamp;
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
@@ -190,26 +191,54 @@ impl Ticket {
 
 /// A `via` object without a source.
 #[derive(Serialize)]
-pub struct Via {
+pub struct Via<'a> {
     channel: &'static str,
-    source: ViaSource,
+    source: ViaSource<'a>,
 }
 
 #[derive(Serialize)]
-struct ViaSource {
-    from: Empty,
-    to: Empty,
+struct ViaSource<'a> {
+    from: End<'a>,
+    to: End<'a>,
     rel: Option<&'static str>,
 }
 
+/// One end of a channel.
 #[derive(Serialize)]
-struct Empty {}
+#[serde(untagged)]
+enum End<'a> {
+    /// Not told.
+    Nobody {},
+    /// A mailbox; its address may be missing.
+    Mailbox { name: &'a str, address: Option<&'a str> },
+    /// A trigger.
+    Rule { deleted: bool, title: &'a str, id: i64, revision_id: i64 },
+}
 
-impl Via {
+/// Where customers write to.
+const MAILBOX: &str = "support@help.example";
+
+impl<'a> Via<'a> {
     /// The channel as an object.
     pub fn of(channel: &'static str) -> Self {
         let rel = (channel == "system").then_some("merge");
-        Self { channel, source: ViaSource { from: Empty {}, to: Empty {}, rel } }
+        Self { channel, source: ViaSource { from: End::Nobody {}, to: End::Nobody {}, rel } }
+    }
+
+    /// The channel a user came by: an e-mail says from whom and to whom.
+    fn of_user(channel: &'static str, user: Option<&'a User>) -> Self {
+        let mut via = Self::of(channel);
+        if let Some(user) = user.filter(|_| channel == "email") {
+            via.source.from = End::Mailbox { name: &user.name, address: user.email.as_deref() };
+            via.source.to = End::Mailbox { name: "Acme Outdoor", address: Some(MAILBOX) };
+        }
+        via
+    }
+
+    /// What a trigger did.
+    pub fn of_rule(id: i64, title: &'a str) -> Self {
+        let from = End::Rule { deleted: false, title, id, revision_id: 1 };
+        Self { channel: "rule", source: ViaSource { from, to: End::Nobody {}, rel: Some("trigger") } }
     }
 }
 
@@ -265,7 +294,7 @@ pub struct TicketView<'a> {
     url: String,
     id: i64,
     external_id: Option<&'a str>,
-    via: Via,
+    via: Via<'a>,
     created_at: Stamp,
     updated_at: Stamp,
     generated_timestamp: i64,
@@ -309,6 +338,8 @@ pub struct TicketView<'a> {
 pub struct TicketFrame<'a> {
     /// `https://…` of the account.
     pub host: &'a str,
+    /// Everybody, for who wrote an e-mail.
+    pub users: &'a BTreeMap<i64, User>,
     /// The ticket fields.
     pub defs: &'a [FieldDef],
     /// The form every ticket has.
@@ -324,7 +355,7 @@ impl Ticket {
             url: format!("{}/api/v2/tickets/{}.json", frame.host, self.id),
             id: self.id,
             external_id: self.external_id.as_deref(),
-            via: Via::of(self.channel),
+            via: Via::of_user(self.channel, frame.users.get(&self.requester_id)),
             created_at: self.created_at,
             updated_at: self.updated_at,
             generated_timestamp: generated,
@@ -334,7 +365,7 @@ impl Ticket {
             description: self.description(),
             priority: self.priority,
             status: self.status_word(),
-            recipient: (self.channel == "email").then_some("support@help.example"),
+            recipient: (self.channel == "email").then_some(MAILBOX),
             requester_id: self.requester_id,
             submitter_id: self.submitter_id,
             assignee_id: self.assignee_id,

@@ -91,6 +91,8 @@ pub struct User {
     pub external_id: Option<String>,
     /// The name customers see.
     pub alias: Option<String>,
+    /// What stands under an agent's comments.
+    pub signature: Option<String>,
     /// Free text.
     pub details: Option<String>,
     /// Free text.
@@ -150,6 +152,9 @@ pub const ZONES: &[(&str, &str)] = &[
     ("Riyadh", "Asia/Riyadh"),
     ("Mumbai", "Asia/Kolkata"),
 ];
+
+/// The id of the role all admins have.
+pub const ADMIN_ROLE: i64 = 360_004_040_001;
 
 /// Locales an account may use, with Zendesk's number for each.
 pub const LOCALES: &[(&str, i64)] = &[
@@ -259,7 +264,9 @@ pub struct UserView<'a> {
 impl User {
     /// The user as Zendesk writes one; an export says more of the inactive.
     pub fn view<'a>(&'a self, host: &str, defs: &'a [FieldDef], export: bool) -> UserView<'a> {
-        let customer = self.role == Role::EndUser;
+        let (customer, admin) = (self.role == Role::EndUser, self.role == Role::Admin);
+        // Every other agent sees the tickets of their groups only.
+        let restricted = self.role == Role::Agent && self.id % 2 == 1;
         UserView {
             id: self.id,
             url: format!("{host}/api/v2/users/{}.json", self.id),
@@ -284,19 +291,22 @@ impl User {
             shared: false,
             shared_agent: false,
             last_login_at: self.last_login_at,
-            two_factor_auth_enabled: (self.id % 5 != 0).then_some(false),
-            signature: None,
+            two_factor_auth_enabled: customer.then_some(false),
+            signature: self.signature.as_deref(),
             details: self.details.as_deref(),
             notes: self.notes.as_deref(),
-            role_type: (self.role == Role::Admin).then_some(4),
-            custom_role_id: None,
-            moderator: !customer,
-            ticket_restriction: customer.then_some("requested"),
+            role_type: admin.then_some(4),
+            custom_role_id: admin.then_some(ADMIN_ROLE),
+            moderator: admin,
+            ticket_restriction: match self.role {
+                Role::EndUser => Some("requested"),
+                _ => restricted.then_some("groups"),
+            },
             only_private_comments: self.only_private_comments,
-            restricted_agent: customer,
+            restricted_agent: customer || restricted,
             suspended: self.suspended,
             default_group_id: self.default_group_id,
-            report_csv: self.role == Role::Admin,
+            report_csv: admin,
             user_fields: FieldMap { defs, values: &self.fields },
             permanently_deleted: (export && !self.active).then_some(self.permanently_deleted),
         }
