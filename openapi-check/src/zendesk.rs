@@ -92,6 +92,9 @@ pub struct Exchange {
 /// unless it is an error of Zendesk's shape.
 pub fn answer(judge: &Judge, exchange: &Exchange) -> Vec<Finding> {
     let path = plain(&exchange.path);
+    if errors::is_plain_limit(exchange) || errors::is_no_endpoint(exchange) {
+        return Vec::new();
+    }
     match judge.response(&exchange.method, path, exchange.status, &exchange.kind, &exchange.body) {
         Verdict::Judged(_, found) => found,
         Verdict::NoStatus(_) | Verdict::NoOperation if exchange.status >= 400 => errors::findings(exchange),

@@ -58,6 +58,7 @@ const ANONYMOUS: Evidence = Noted(1, "\"Anonymous user\" (id null) when unauthen
 const USERS: &str = "zenpy/users_list/0001.json";
 const EXPORTED: &str = "zenpy/incremental_users/0010.json";
 const TICKETS: &str = "zenpy/tickets_list/0001.json";
+const COMMENTS: &str = "zenpy/tickets_comments_list/0002.json";
 const BRAND: &str = "zendesk_api_client_rb/brands_show/0001.json";
 
 /// The known errors.
@@ -81,7 +82,7 @@ pub const CORRECTIONS: &[Correction] = &[
         is: r#"[{"type": "string", "nullable": true}, {"type": "number"}, {"type": "boolean"}]"#,
         evidence: &[
             Recorded("zenpy/organizations_show_many_list/0001.json", "/organizations/0/organization_fields/testfields"),
-            Noted(4, "checkbox bool"),
+            Noted(3, "checkbox bool"),
         ],
     },
     // Tickets.
@@ -116,6 +117,18 @@ pub const CORRECTIONS: &[Correction] = &[
             Recorded("go-zendesk/get_ticket_custom_field/0001.json", "/ticket/custom_fields/1/value"),
         ],
     },
+    Correction {
+        schema: "AuditObject/properties/events/items/properties/value",
+        keyword: "oneOf",
+        says: r#"[{"type": "string"}, {"type": "integer"}]"#,
+        is: r#"[{"type": "string", "nullable": true}, {"type": "integer"}, {"type": "array"}]"#,
+        evidence: &[
+            Recorded("zenpy/tickets_update/0007.json", "/audit/events/4/value"),
+            Recorded("zenpy/tickets_update/0014.json", "/audit/events/8/value"),
+        ],
+    },
+    nullable("AttachmentBaseObject/properties/height", &[Recorded(COMMENTS, "/comments/0/attachments/0/height")]),
+    nullable("AttachmentBaseObject/properties/width", &[Recorded(COMMENTS, "/comments/0/attachments/0/width")]),
     nullable(
         "TicketFieldObject/properties/agent_description",
         &[Recorded("go-zendesk/get_ticket_field/0001.json", "/ticket_field/agent_description")],

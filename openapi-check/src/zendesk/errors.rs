@@ -3,11 +3,22 @@ use super::Exchange;
 use crate::judge::Finding;
 use serde_json::Value;
 
+/// Whether this says that there is no such endpoint, in this account or at all (Z§10).
+pub fn is_no_endpoint(exchange: &Exchange) -> bool {
+    let body: Value = serde_json::from_slice(&exchange.body).unwrap_or_default();
+    exchange.status == 404 && body["error"] == "InvalidEndpoint"
+}
+
+/// Whether this is the limiter's answer in plain text, which comes as well as the one in JSON (both are recorded).
+pub fn is_plain_limit(exchange: &Exchange) -> bool {
+    exchange.status == 429 && exchange.kind.starts_with("text/plain")
+}
+
 /// What of an error's answer is none of Zendesk's shapes.
 pub fn findings(exchange: &Exchange) -> Vec<Finding> {
     let wrong = |what: &str| vec![Finding::new("", "Z§10", format!("status {}: {what}", exchange.status))];
-    // What stands before Zendesk answers for it with pages of its own, and so does its limiter with plain text (Z§6).
-    if exchange.status >= 500 || (exchange.status == 429 && exchange.kind.starts_with("text/plain")) {
+    // What stands before Zendesk answers for it with pages of its own.
+    if exchange.status >= 500 {
         return Vec::new();
     }
     if !exchange.kind.starts_with("application/json") {

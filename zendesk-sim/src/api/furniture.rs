@@ -46,6 +46,7 @@ fn fields(world: &World, req: &Req, name: &'static str, one: &str, rest: &[&str]
         }
         [key] => match find(key) {
             Some(found) => Reply::ok(&json!({ one: write(found) })),
+            None if key.parse::<i64>().is_err() => Reply::no_endpoint(),
             None => Reply::not_found(),
         },
         [key, "options"] => match find(key) {
@@ -70,7 +71,8 @@ fn groups(world: &World, req: &Req, rest: &[&str]) -> Reply {
         [] => List { name: "groups", host: &world.host, ids }.page(req, |id| group_json(world, id)),
         [id] => match id.parse().map(|id| group_json(world, id)) {
             Ok(group) if !group.is_null() => Reply::ok(&json!({ "group": group })),
-            _ => Reply::not_found(),
+            Ok(_) => Reply::not_found(),
+            Err(_) => Reply::no_endpoint(),
         },
         _ => Reply::no_endpoint(),
     }

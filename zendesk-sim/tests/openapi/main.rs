@@ -8,7 +8,7 @@ use common::World;
 use openapi_check::zendesk::{self, CORRECTIONS, Exchange};
 use openapi_check::{Judge, Verdict};
 use script::Run;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use zendesk_sim::Settings;
 
 /// What is asked of an account with classic ratings, and of one with surveys.
@@ -46,15 +46,8 @@ fn judge() -> Option<&'static Judge> {
 #[tokio::test]
 async fn every_answer_is_what_zendesk_publishes() {
     let Some(judge) = judge() else { return };
+    // Each world judges its answers when it ends.
     let seen = driven().await;
-    let mut wrong: BTreeMap<String, (usize, String)> = BTreeMap::new();
-    for exchange in &seen {
-        for finding in zendesk::answer(judge, exchange) {
-            let example = format!("{} {} {}", exchange.method, exchange.path, finding.at);
-            wrong.entry(format!("{}: {}", finding.rule, finding.what)).or_insert((0, example)).0 += 1;
-        }
-    }
-    assert!(wrong.is_empty(), "rule: what is wrong: (how often, where first): {wrong:#?}");
     routes::hold_that_all_are_driven(judge, &seen).await;
     hold_that_corrections_are_needed(&seen);
 }
@@ -80,7 +73,10 @@ fn hold_that_corrections_are_needed(seen: &[Exchange]) {
     for (index, correction) in CORRECTIONS.iter().enumerate() {
         let document = zendesk::corrected(published.clone(), |other| other != index);
         let place = correction.place();
-        let near = |rule: &String| rule.starts_with(&place) || place.starts_with(rule.as_str());
+        let target = published.pointer(&format!("{place}/$ref")).and_then(|target| target.as_str()?.strip_prefix('#'));
+        let near = |rule: &String| {
+            rule.starts_with(&place) || place.starts_with(rule.as_str()) || target.is_some_and(|t| rule.starts_with(t))
+        };
         let needed = suspects.iter().filter(|(_, rules, _)| rules.iter().any(near)).any(|(route, _, exchange)| {
             let judge = Judge::only_route(document.clone(), route).expect("schemas");
             matches!(verdict(&judge, exchange), Verdict::Judged(_, found) if !found.is_empty())
