@@ -74,9 +74,10 @@ impl Judge {
         Self::compiled(document, routes, &all)
     }
 
-    /// Compiles only what stands at a pointer, to be asked by [`Judge::value`].
-    pub fn only(document: Value, pointer: &str) -> Result<Self, String> {
-        Self::compiled(document, Vec::new(), &[(RESPONSES, pointer.to_owned())])
+    /// Compiles only what stands at some pointers, to be asked by [`Judge::value`].
+    pub fn only(document: Value, pointers: &[String]) -> Result<Self, String> {
+        let all: Vec<_> = pointers.iter().map(|pointer| (RESPONSES, pointer.clone())).collect();
+        Self::compiled(document, Vec::new(), &all)
     }
 
     /// Compiles only the answers of one operation.

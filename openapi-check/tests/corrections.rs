@@ -45,13 +45,19 @@ fn each_has_its_evidence() {
         println!("skipped: neither recordings nor notes beside the project");
         return;
     };
-    let all = zendesk::corrected(document.clone(), |_| true);
+    let places: Vec<_> = CORRECTIONS.iter().map(Correction::place).collect();
+    let all = Judge::only(zendesk::corrected(document.clone(), |_| true), &places).expect("schemas");
     let mut faults = Vec::new();
     for (index, correction) in CORRECTIONS.iter().enumerate() {
         let without = zendesk::corrected(document.clone(), |other| other != index);
+        let without = Judge::only(without, &[correction.place()]).expect("a schema");
         for evidence in correction.evidence {
             let shown = match evidence {
                 Evidence::Noted(section, words) => noted(&notes, *section).contains(words),
+                Evidence::Described(words) => {
+                    let schema = document.pointer(&correction.place()).expect("a schema");
+                    schema["description"].as_str().is_some_and(|said| said.contains(words))
+                }
                 Evidence::Recorded(file, place) => {
                     let body = std::fs::read_to_string(corpus.join(file)).expect(file);
                     let body: Value = serde_json::from_str(&body).expect(file);
@@ -70,8 +76,7 @@ fn each_has_its_evidence() {
     assert!(faults.is_empty(), "no evidence: {faults:#?}");
 }
 
-fn fits(document: &Value, correction: &Correction, value: &Value) -> bool {
-    let judge = Judge::only(document.clone(), &correction.place()).expect("a schema");
+fn fits(judge: &Judge, correction: &Correction, value: &Value) -> bool {
     judge.value(&correction.place(), value).is_empty()
 }
 

@@ -114,7 +114,7 @@ async fn retry_of(ctx: &Context, source: &Source, letters: Vec<DeadLetter>) -> R
 fn decode_again(ctx: &Context, source: &Source, stream: Stream, record: &[u8]) -> Batch {
     let wrapper = stream::request(stream, None, DateTime::UNIX_EPOCH, 1, ctx.clock.now()).wrapper;
     let page = [format!("{{\"{wrapper}\":[").as_bytes(), record, b"],\"end_of_stream\":true}"].concat();
-    match stream::read(stream, wrapper, &page, None, DateTime::UNIX_EPOCH, &ctx.decode(source)) {
+    match stream::read(stream, wrapper, &page, None, DateTime::UNIX_EPOCH, ctx.clock.now(), &ctx.decode(source)) {
         Ok(page) => page.batch,
         Err(error) => {
             let refused = crate::model::batch::Refused {

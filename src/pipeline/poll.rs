@@ -15,6 +15,7 @@ use crate::rules::{retention, retry};
 use crate::zendesk::client::Client;
 use crate::zendesk::decode;
 use crate::zendesk::error::{ApiError, Kind};
+use crate::zendesk::progress::Progress as Pages;
 use crate::zendesk::stream::{self, FIELD_LISTS, REFUSED_OVERLAP, StreamPage};
 use chrono::{DateTime, Duration, Utc};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ struct Position {
     cursor: Option<String>,
     since: DateTime<Utc>,
     page_size: i32,
+    /// True once a cursor was refused in this reading: a second one is no accident.
+    resumed: bool,
 }
 
 /// One reading of a stream.
@@ -95,12 +98,14 @@ async fn read_all(
         is_first_pass: checkpoint.first_caught_up_at.is_none(),
     };
     let since = checkpoint.read_through.unwrap_or_else(|| first_since(ctx, source, stream));
-    let mut position = Position { cursor: checkpoint.cursor.clone(), since, page_size: checkpoint.page_size };
+    let mut position =
+        Position { cursor: checkpoint.cursor.clone(), since, page_size: checkpoint.page_size, resumed: false };
     let mut page = reading.page(&mut position).await?;
+    let mut progress = Pages::from(position.cursor.as_deref());
     loop {
-        let stalled = page.cursor.is_some() && page.cursor == position.cursor;
-        if !page.end && (stalled || page.cursor.is_none()) {
-            return Err(ApiError { endpoint: format!("stream {}", stream.as_str()), kind: Kind::Stalled }.into());
+        if !page.end {
+            let step = progress.step(page.cursor.as_deref(), &page.digests);
+            step.map_err(|why| ApiError { endpoint: reading.endpoint(&position), kind: Kind::Stalled(why) })?;
         }
         let mut next = position.clone();
         next.cursor = page.cursor.clone().or(next.cursor);
@@ -117,6 +122,9 @@ async fn read_all(
         let (written, fetched) = tokio::join!(reading.write(page, &next, false, counts), reading.page(&mut ahead));
         reading.read_through = written?;
         page = fetched?;
+        if ahead.resumed && !position.resumed {
+            progress = Pages::from(None); // pages that were read before come again
+        }
         position = ahead;
     }
 }
@@ -147,6 +155,7 @@ impl Reading<'_> {
                     &body,
                     cursor,
                     position.since,
+                    self.ctx.clock.now(),
                     &self.ctx.decode(self.source),
                 ) {
                     Ok(page) => return Ok(page),
@@ -157,22 +166,24 @@ impl Reading<'_> {
                 Err(error) => error,
             };
             match &error.kind {
-                Kind::TimedOut if position.page_size > 1 => {
+                Kind::TimedOut | Kind::TooLarge(_) if position.page_size > 1 => {
                     position.page_size = (position.page_size / 2).max(1);
                     tracing::warn!(
                         source = self.source.name,
                         stream = self.stream.as_str(),
                         page_size = position.page_size,
-                        "a page timed out; asking for smaller ones"
+                        error = %error,
+                        "asking for smaller pages"
                     );
                 }
                 Kind::Refused { status: 400 | 404 | 410 | 422, code }
-                    if cursor.is_some() && code != "StartTimeTooRecent" =>
+                    if cursor.is_some() && !position.resumed && code != "StartTimeTooRecent" =>
                 {
                     position.since = self
                         .read_through
                         .map_or_else(|| first_since(self.ctx, self.source, self.stream), |at| at - REFUSED_OVERLAP);
                     position.cursor = None;
+                    position.resumed = true;
                     tracing::warn!(source = self.source.name, stream = self.stream.as_str(), since = %position.since, code, "Zendesk refuses the cursor; resuming from the last stored time with overlap");
                 }
                 _ => return Err(error.into()),
@@ -180,11 +191,18 @@ impl Reading<'_> {
         }
     }
 
+    /// The endpoint that the page at a position comes from.
+    fn endpoint(&self, position: &Position) -> String {
+        let cursor = position.cursor.as_deref();
+        endpoint(&stream::request(self.stream, cursor, position.since, 1, self.ctx.clock.now()).path)
+    }
+
     /// All definitions of custom fields, as one page.
     async fn fields(&self) -> Result<StreamPage, FlowError> {
         let mut all = StreamPage { end: true, ..StreamPage::default() };
         for (list, entity) in FIELD_LISTS {
             let mut after: Option<String> = None;
+            let mut progress = Pages::default();
             loop {
                 let path = stream::fields_path(list, after.as_deref());
                 let body = self.client.get(&path).await?;
@@ -194,10 +212,13 @@ impl Reading<'_> {
                 all.read += page.records.len();
                 all.batch.fields.extend(defs);
                 all.batch.refused.extend(refused);
-                match page.after_cursor.filter(|_| page.has_more == Some(true)) {
-                    Some(cursor) if after.as_ref() != Some(&cursor) => after = Some(cursor),
-                    _ => break,
+                if page.has_more != Some(true) {
+                    break;
                 }
+                let rows: Vec<&str> = page.records.iter().map(|record| record.get()).collect();
+                let step = progress.step(page.after_cursor.as_deref(), &rows);
+                step.map_err(|why| ApiError { endpoint: endpoint(&path), kind: Kind::Stalled(why) })?;
+                after = page.after_cursor;
             }
         }
         Ok(all)
@@ -217,10 +238,12 @@ impl Reading<'_> {
         let env = commit::env(self.ctx, self.source);
         let mut applied = commit::apply_all(&mut tx, &env, batch).await?;
         applied.read = page.read as u64;
-        let read_through = page.read_through.max(self.read_through);
         let interval = interval(self.ctx, self.source, self.stream);
+        // An empty page moves the checkpoint only with what comes after it: pages that are empty for ever are an error.
+        let moves = page.read > 0 || ended;
+        let read_through = page.read_through.filter(|_| moves).max(self.read_through);
         let progress = Progress {
-            cursor: page.cursor.as_deref(),
+            cursor: page.cursor.as_deref().filter(|_| moves),
             read_through,
             page_size: if ended { self.recovered_page_size(next.page_size) } else { next.page_size },
             now: env.now,

@@ -1,5 +1,6 @@
 //! The client of one account: requests on the configured host only, within the limits, retried where that is right.
 
+use super::body;
 use super::budget::{self, Budget};
 use super::decode::error_message;
 use super::error::{ApiError, Kind};
@@ -9,7 +10,7 @@ use crate::model::source::Credentials;
 use crate::rules::retry::{self, Failure, Retry};
 use base64::Engine;
 use chrono::{DateTime, Duration, Utc};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -53,6 +54,9 @@ struct Fetched {
 
 /// Longest wait for the budget within a request; longer ones are left to the schedule.
 const LONGEST_WAIT: Duration = Duration::seconds(90);
+
+/// Longest stop of a shared budget because one answer asked for it: no window of Zendesk's is longer (Z§6).
+const LONGEST_BLOCK: Duration = Duration::minutes(10);
 
 impl Client {
     /// A client. Fails only when the TLS set-up does.
@@ -156,11 +160,11 @@ impl Client {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&serde_json::Value>,
+        sent: Option<&serde_json::Value>,
         most: Duration,
     ) -> Result<Vec<u8>, Kind> {
         let authorization = self.authorization().await?;
-        let draws = budget::draws(method, path, body);
+        let draws = budget::draws(method, path, sent);
         let is_export = draws.iter().any(|draw| draw.budget == Budget::Exports);
         let budget = if is_export { Budget::Exports } else { Budget::Requests };
         let permit = self
@@ -170,10 +174,10 @@ impl Client {
             .map_err(|wait| Kind::BudgetSpent(wait.to_std().unwrap_or_default()))?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
         request = request.header(AUTHORIZATION, authorization).header("accept", "application/json");
-        if let Some(body) = body {
-            request = request.json(body);
+        if let Some(sent) = sent {
+            request = request.json(sent);
         }
-        let response = request.send().await.map_err(network)?;
+        let response = request.send().await.map_err(body::broken)?;
         // The webhooks API counts for itself, and shows its own limit in the same headers (Z§6).
         if !path.starts_with("/api/v2/webhooks") {
             self.limiter.observe(budget, |name| {
@@ -190,7 +194,7 @@ impl Client {
                 "Zendesk ignored part of a request"
             );
         }
-        let bytes = self.body(response).await?;
+        let bytes = body::read(response, self.options.max_response_bytes).await?;
         drop(permit);
         if status.is_success() {
             self.count(&format!("{method} {}", path.split('?').next().unwrap_or(path)), "ok");
@@ -199,26 +203,21 @@ impl Client {
         Err(self.kind_of(status, &headers, &bytes, budget))
     }
 
-    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Kind> {
-        let most = self.options.max_response_bytes;
-        let mut bytes = Vec::with_capacity(response.content_length().unwrap_or(0).min(most as u64) as usize);
-        while let Some(chunk) = response.chunk().await.map_err(network)? {
-            if bytes.len() + chunk.len() > most {
-                return Err(Kind::TooLarge(most));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
-    }
-
     fn kind_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], budget: Budget) -> Kind {
-        let said = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let said = said.and_then(|text| retry::parse_retry_after(text, self.clock.now()));
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        // A date is measured by the clock of who wrote it. What says more than an hour is a mistake (`MAX_RETRY_AFTER`).
+        let theirs = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        let now = theirs.map_or_else(|| self.clock.now(), |date| date.with_timezone(&Utc));
+        let said = text(RETRY_AFTER).and_then(|text| retry::parse_retry_after(text, now));
+        let said = said.map(|wait| wait.min(retry::MAX_RETRY_AFTER));
         let code = || error_message(status.as_u16(), body).code;
         match (status.as_u16(), retry::classify(status.as_u16(), said)) {
             (_, Failure::RateLimited { retry_after }) => {
                 let wait = if retry_after.is_zero() { std::time::Duration::from_secs(10) } else { retry_after };
-                self.limiter.block(budget, Duration::from_std(wait).unwrap_or(LONGEST_WAIT));
+                // A 503 tells of this endpoint, not of the budget that others share.
+                if status == StatusCode::TOO_MANY_REQUESTS {
+                    self.limiter.block(budget, Duration::from_std(wait).unwrap_or(LONGEST_BLOCK).min(LONGEST_BLOCK));
+                }
                 Kind::RateLimited { retry_after: wait }
             }
             (_, Failure::Unauthorized) => Kind::Unauthorized,
@@ -251,14 +250,14 @@ impl Client {
         let body = serde_json::json!({"grant_type": "client_credentials", "client_id": client_id,
             "client_secret": client_secret, "scope": "read webhooks:read webhooks:write", "expires_in": 7200});
         let url = format!("{}/oauth/tokens", self.options.base_url);
-        let response = self.http.post(url).json(&body).send().await.map_err(network)?;
+        let response = self.http.post(url).json(&body).send().await.map_err(body::broken)?;
         if !response.status().is_success() {
             return Err(match response.status().as_u16() {
                 400..=403 => Kind::Unauthorized,
                 status => Kind::Server(status),
             });
         }
-        let bytes = self.body(response).await?;
+        let bytes = body::read(response, self.options.max_response_bytes).await?;
         let answer: Token = serde_json::from_slice(&bytes)
             .map_err(|_| Kind::BadBody("the answer of the token endpoint has no access_token".into()))?;
         let header = bearer(&answer.access_token)?;
@@ -285,15 +284,6 @@ fn secret_header(text: &str) -> Result<HeaderValue, Kind> {
     let mut value = HeaderValue::from_str(text).map_err(|_| Kind::Unauthorized)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn network(error: reqwest::Error) -> Kind {
-    if error.is_timeout() {
-        return Kind::TimedOut;
-    }
-    // The address may hold parameters: it is left out.
-    let error = error.without_url();
-    Kind::Network(crate::telemetry::error_chain(&error))
 }
 
 fn failed(endpoint: &str, kind: Kind) -> ApiError {

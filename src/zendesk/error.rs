@@ -1,5 +1,6 @@
 //! What goes wrong between us and Zendesk, and what to do about it. Says what and where; never quotes a body.
 
+use super::progress::Standstill;
 use crate::rules::retry::Failure;
 use std::time::Duration;
 
@@ -51,18 +52,21 @@ pub enum Kind {
     /// A redirect, which is never followed: credentials stay on the configured host.
     #[error("Zendesk redirects with status {0}; redirects are not followed")]
     Redirected(u16),
-    /// The connection failed.
+    /// There is no connection.
     #[error("Zendesk cannot be reached: {0}")]
     Network(String),
+    /// An answer that is no HTTP, or breaks off, or cannot be unpacked.
+    #[error("Zendesk's answer is broken: {0}")]
+    Broken(String),
     /// The body is larger than allowed.
     #[error("the answer is larger than {0} bytes")]
     TooLarge(usize),
     /// The body is HTML, empty, text, or JSON of another shape.
     #[error("{0}")]
     BadBody(String),
-    /// A cursor that does not move.
-    #[error("Zendesk answered the same cursor again; stopped instead of reading in circles")]
-    Stalled,
+    /// Pages that lead nowhere.
+    #[error("{}; stopped instead of reading in circles", .0.words())]
+    Stalled(Standstill),
 }
 
 impl Kind {
@@ -75,9 +79,11 @@ impl Kind {
             Kind::Unauthorized => Failure::Unauthorized,
             Kind::Forbidden(_) => Failure::Forbidden,
             Kind::NotFound => Failure::NotFound,
-            Kind::TimedOut | Kind::Server(_) | Kind::Network(_) | Kind::BadBody(_) => Failure::Transient,
+            Kind::TimedOut | Kind::Server(_) | Kind::Network(_) | Kind::Broken(_) | Kind::BadBody(_) => {
+                Failure::Transient
+            }
             Kind::Refused { status, .. } => Failure::Refused(*status),
-            Kind::Redirected(_) | Kind::TooLarge(_) | Kind::Stalled => Failure::Fatal,
+            Kind::Redirected(_) | Kind::TooLarge(_) | Kind::Stalled(_) => Failure::Fatal,
         }
     }
 
@@ -105,12 +111,14 @@ impl Kind {
             Kind::Redirected(_) => {
                 "Check the account's name: an account that was renamed answers under its new name only."
             }
-            Kind::TooLarge(_) => "Raise zendesk.max_response_bytes or lower zendesk.page_size.",
-            Kind::BadBody(_) => {
+            Kind::TooLarge(_) => {
+                "Smaller pages were asked for in vain: raise zendesk.max_response_bytes, or see whether something answers in Zendesk's place."
+            }
+            Kind::BadBody(_) | Kind::Broken(_) => {
                 "It is tried again; if this lasts, see whether a proxy or a maintenance page answers in Zendesk's place."
             }
-            Kind::Stalled => {
-                "It is tried again from the last stored time; if this lasts, please report it to Zendesk with the endpoint."
+            Kind::Stalled(_) => {
+                "It is tried again from the last stored cursor; if this lasts, please report it to Zendesk with the endpoint."
             }
         }
     }

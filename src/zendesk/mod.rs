@@ -2,11 +2,13 @@
 //! pure way from wire to normalised records.
 
 pub mod account;
+mod body;
 pub mod budget;
 pub mod client;
 pub mod decode;
 pub mod error;
 pub mod limiter;
+pub mod progress;
 pub mod stream;
 pub mod verify;
 pub mod webhooks;

@@ -4,6 +4,7 @@
 //! plain lists `start|after`, the time the pass began from and Zendesk's cursor within it.
 
 use super::decode::{self, DecodeContext, Page, PageError};
+use super::progress::digest;
 use super::webhooks::encode;
 use crate::model::activity::Origin;
 use crate::model::batch::Batch;
@@ -17,6 +18,9 @@ const TOO_RECENT: Duration = Duration::seconds(61);
 
 /// How far back a pass over a plain list begins before the newest record read: its rows may change after they appear.
 const LIST_OVERLAP: Duration = Duration::hours(1);
+
+/// How far Zendesk's clock may be ahead of ours.
+const SKEW: Duration = Duration::hours(1);
 
 /// How far a stream goes back when its cursor is refused (§6: never from the beginning, never with a gap).
 pub const REFUSED_OVERLAP: Duration = Duration::minutes(10);
@@ -43,6 +47,8 @@ pub struct StreamPage {
     pub end: bool,
     /// How many records it holds.
     pub read: usize,
+    /// A digest of each record, in order.
+    pub digests: Vec<u64>,
 }
 
 /// The request for the page at `cursor`, or for the first one since `since`.
@@ -121,39 +127,60 @@ pub fn read(
     body: &[u8],
     cursor: Option<&str>,
     since: DateTime<Utc>,
+    now: DateTime<Utc>,
     ctx: &DecodeContext<'_>,
 ) -> Result<StreamPage, PageError> {
     let page = decode::page(body, wrapper)?;
     let mut read = StreamPage { read: page.records.len(), ..StreamPage::default() };
     for raw in &page.records {
-        record(stream, raw, ctx, &mut read);
+        read.digests.push(digest(raw.get()));
+        record(stream, raw, now, ctx, &mut read);
     }
-    position(stream, &page, cursor, since, &mut read);
+    // A time that has not come yet would let what happens until then be missed.
+    read.read_through = read.read_through.map(|at| at.min(now));
+    position(stream, &page, cursor, since, now, &mut read)?;
     Ok(read)
 }
 
 /// Where the next page begins, and whether this was the last.
-fn position(stream: Stream, page: &Page, cursor: Option<&str>, since: DateTime<Utc>, read: &mut StreamPage) {
+fn position(
+    stream: Stream,
+    page: &Page,
+    cursor: Option<&str>,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    read: &mut StreamPage,
+) -> Result<(), PageError> {
     match stream {
         Stream::Users | Stream::Tickets => {
             read.cursor = page.after_cursor.clone();
-            read.end = page.end_of_stream.unwrap_or(page.after_cursor.is_none());
+            read.end = page.end_of_stream.unwrap_or_else(|| is_last(page, cursor, read.cursor.as_deref()));
         }
         Stream::Organizations | Stream::TicketEvents => {
-            read.cursor = page.end_time.map(|time| time.to_string());
-            // Older accounts do not say where the stream ends: a page that is not full is the last (Z§2).
-            read.end = page.end_of_stream.unwrap_or(page.records.len() < 1000) || page.end_time.is_none();
-            read.read_through = page.end_time.and_then(|time| DateTime::from_timestamp(time, 0));
+            if page.end_time.is_some_and(|time| time > (now + SKEW).timestamp()) {
+                return Err(PageError::Future);
+            }
+            let end_time = page.end_time.map(|time| time.min(now.timestamp()));
+            read.cursor = end_time.map(|time| time.to_string());
+            read.end = page.end_of_stream.unwrap_or_else(|| is_last(page, cursor, read.cursor.as_deref()));
+            read.read_through = end_time.and_then(|time| DateTime::from_timestamp(time, 0));
         }
         Stream::Satisfaction | Stream::SurveyResponses | Stream::DeletedUsers | Stream::Fields => {
             let (start, _) = list_position(cursor, since);
-            read.end = !page.has_more.unwrap_or(false) || page.after_cursor.is_none();
+            read.end = !page.has_more.unwrap_or(page.next.is_some());
             read.cursor = match (&page.after_cursor, read.end) {
                 (Some(after), false) => Some(format!("{start}|{after}")),
-                _ => Some(format!("{}|", next_start(stream, start, read.read_through))),
+                (None, false) => None,
+                (_, true) => Some(format!("{}|", next_start(stream, start, read.read_through))),
             };
         }
     }
+    Ok(())
+}
+
+/// Where nothing says whether this is the end (older accounts, Z§2): it is when nothing new comes, or nothing leads on.
+fn is_last(page: &Page, asked: Option<&str>, next: Option<&str>) -> bool {
+    page.records.is_empty() || next.is_none() || next == asked
 }
 
 fn next_start(stream: Stream, start: i64, read_through: Option<DateTime<Utc>>) -> i64 {
@@ -164,11 +191,13 @@ fn next_start(stream: Stream, start: i64, read_through: Option<DateTime<Utc>>) -
     }
 }
 
-fn record(stream: Stream, raw: &RawValue, ctx: &DecodeContext<'_>, page: &mut StreamPage) {
+fn record(stream: Stream, raw: &RawValue, now: DateTime<Utc>, ctx: &DecodeContext<'_>, page: &mut StreamPage) {
     let batch = &mut page.batch;
     let mut newest = |at: Option<DateTime<Utc>>| page.read_through = page.read_through.max(at);
     let refused = match stream {
-        Stream::Users => decode::user(raw, ctx).map(|user| {
+        Stream::Users => decode::user(raw, ctx).map(|mut user| {
+            // A version from the future would keep every true one out.
+            user.updated_at = user.updated_at.map(|at| at.min(now));
             newest(user.updated_at);
             batch.people.push(user);
         }),
@@ -176,7 +205,8 @@ fn record(stream: Stream, raw: &RawValue, ctx: &DecodeContext<'_>, page: &mut St
         Stream::Organizations => {
             decode::organization(raw, ctx).map(|organization| batch.organizations.push(organization))
         }
-        Stream::Tickets => decode::ticket(raw, ctx).map(|ticket| {
+        Stream::Tickets => decode::ticket(raw, ctx).map(|mut ticket| {
+            ticket.version_at = ticket.version_at.min(now);
             newest(Some(ticket.version_at));
             batch.activities.extend(activity::ticket_created(&ticket, ctx.messages(), Origin::Export));
             batch.activities.extend(activity::ticket_deleted(&ticket, Origin::Export));

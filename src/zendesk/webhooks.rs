@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::decode::SUBSCRIBED;
 use super::error::{ApiError, Kind};
+use super::progress::Progress;
 use crate::config::SecretText;
 use reqwest::Method;
 use serde::Deserialize;
@@ -109,21 +110,23 @@ pub async fn find(client: &Client, source: &str, id: Option<&str>) -> Result<Opt
     }
     let name = name_of(source);
     let mut after: Option<String> = None;
-    for _ in 0..100 {
+    let mut progress = Progress::default();
+    loop {
         let mut path = format!("/api/v2/webhooks?page%5Bsize%5D=100&filter%5Bname_contains%5D={}", encode(&name));
         if let Some(after) = &after {
             path.push_str(&format!("&page%5Bafter%5D={}", encode(after)));
         }
         let list: List = parse("GET /api/v2/webhooks", &client.get(&path).await?)?;
+        let ids: Vec<String> = list.webhooks.iter().map(|webhook| webhook.id.clone()).collect();
         if let Some(found) = list.webhooks.into_iter().find(|webhook| webhook.name == name) {
             return Ok(Some(found));
         }
-        match list.meta.filter(|meta| meta.has_more).and_then(|meta| meta.after_cursor) {
-            Some(cursor) if after.as_ref() != Some(&cursor) => after = Some(cursor),
-            _ => return Ok(None),
-        }
+        let Some(meta) = list.meta.filter(|meta| meta.has_more) else { return Ok(None) };
+        // Not found before the end is not the same as not there: a second webhook would be made.
+        let step = progress.step(meta.after_cursor.as_deref(), &ids);
+        step.map_err(|why| ApiError { endpoint: "GET /api/v2/webhooks".into(), kind: Kind::Stalled(why) })?;
+        after = meta.after_cursor;
     }
-    Ok(None)
 }
 
 /// Makes sure that our webhook is there and right: finds, repairs or makes it. Answers it and what was wrong.

@@ -1,5 +1,6 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
+mod bad_input;
 mod canary;
 mod compare;
 mod convergence;
@@ -9,6 +10,7 @@ mod faults;
 mod import;
 mod inbound;
 mod lifecycle;
+mod oddities;
 mod people;
 mod retention;
 mod schema;

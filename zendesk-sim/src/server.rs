@@ -1,5 +1,6 @@
 //! The simulation as a running server.
 use crate::admin;
+use crate::api::bulk;
 use crate::clock::Clock;
 use crate::deliver;
 use crate::http::bad::{self, Sent};
@@ -138,7 +139,10 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
     tokio::spawn(deliver::run(Arc::clone(&shared)));
     if options.life > 0.0 && !shared.clock.is_driven() {
-        tokio::spawn(life::background(shared, options.life));
+        tokio::spawn(life::background(Arc::clone(&shared), options.life));
+    }
+    if !shared.clock.is_driven() {
+        tokio::spawn(bulk::work::background(shared));
     }
     if let Some(tls) = tls {
         let router = router.clone();

@@ -24,9 +24,11 @@ pub enum Evidence {
     Recorded(&'static str, &'static str),
     /// A section of the notes on Zendesk's API, and words that stand in it.
     Noted(u8, &'static str),
+    /// Words of the schema's own description.
+    Described(&'static str),
 }
 
-use Evidence::{Noted, Recorded};
+use Evidence::{Described, Noted, Recorded};
 
 impl Correction {
     /// A JSON pointer to the schema.
@@ -59,6 +61,7 @@ const USERS: &str = "zenpy/users_list/0001.json";
 const EXPORTED: &str = "zenpy/incremental_users/0010.json";
 const TICKETS: &str = "zenpy/tickets_list/0001.json";
 const COMMENTS: &str = "zenpy/tickets_comments_list/0002.json";
+const METRICS: &str = "zendesk_api_client_rb/ticket_metrics_list/0002.json";
 const BRAND: &str = "zendesk_api_client_rb/brands_show/0001.json";
 
 /// The known errors.
@@ -133,6 +136,24 @@ pub const CORRECTIONS: &[Correction] = &[
         "TicketFieldObject/properties/agent_description",
         &[Recorded("go-zendesk/get_ticket_field/0001.json", "/ticket_field/agent_description")],
     ),
+    nullable("TicketMetricObject/properties/assigned_at", &[Recorded(METRICS, "/ticket_metrics/29/assigned_at")]),
+    nullable(
+        "TicketMetricObject/properties/assignee_updated_at",
+        &[Recorded(METRICS, "/ticket_metrics/29/assignee_updated_at")],
+    ),
+    nullable(
+        "TicketMetricObject/properties/initially_assigned_at",
+        &[Recorded(METRICS, "/ticket_metrics/29/initially_assigned_at")],
+    ),
+    nullable("TicketMetricObject/properties/solved_at", &[Recorded(METRICS, "/ticket_metrics/0/solved_at")]),
+    nullable(
+        "TicketMetricTimeObject/properties/business",
+        &[Recorded(METRICS, "/ticket_metrics/0/agent_wait_time_in_minutes/business")],
+    ),
+    nullable(
+        "TicketMetricTimeObject/properties/calendar",
+        &[Recorded(METRICS, "/ticket_metrics/0/agent_wait_time_in_minutes/calendar")],
+    ),
     // Ratings.
     nullable(
         "SatisfactionRatingObject/properties/comment",
@@ -176,5 +197,6 @@ pub const CORRECTIONS: &[Correction] = &[
         "TimeBasedExportIncrementalTicketsResponse/properties/end_time",
         &[Recorded("zenpy/incremental_tickets/0019.json", "/end_time")],
     ),
+    nullable("ViewObject/properties/restriction", &[Described("Is null when everyone in the account can access it")]),
     nullable("OauthTokenObject/properties/expires_at", &[Noted(1, "\"expires_at\":\"2026-04-22T06:32:35Z\"|null")]),
 ];

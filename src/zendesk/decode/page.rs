@@ -2,7 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Json, member, members, view};
+use super::json::{Json, elements, member, members, view};
+
+/// The most records of a page: pages by time are longer than was asked for when much happened in one second, not so much.
+const MAX_RECORDS: usize = 100_000;
+
+/// The longest cursor that is taken.
+const MAX_CURSOR: usize = 4096;
 
 /// A page. All of the way on is as it came: only its cursor or query may be used, never its host (zendesk-api.md §1).
 #[derive(Debug, Default)]
@@ -39,6 +45,12 @@ pub enum PageError {
     /// It begins as JSON but is cut off or broken.
     #[error("the answer is JSON that is cut off or broken")]
     Broken,
+    /// More records than a page can have.
+    #[error("the answer holds more than {MAX_RECORDS} records")]
+    TooMany,
+    /// A time at which to go on that has not come yet.
+    #[error("the answer's end_time lies in the future")]
+    Future,
     /// JSON, but not a page of these records.
     #[error("the answer is JSON without a list \"{wrapper}\"")]
     Shape {
@@ -93,7 +105,7 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn other(&mut self, key: &str, value: &'a RawValue) {
         match key {
-            "after_cursor" => self.page.after_cursor = text(value),
+            "after_cursor" => self.page.after_cursor = cursor(value),
             "after_url" => self.after_url = text(value),
             "next_page" => self.next_page = text(value),
             "end_of_stream" => self.page.end_of_stream = truth(value),
@@ -102,7 +114,7 @@ impl<'a> Reading<'a> {
             "links" => self.links_next = member(value, "next").and_then(text),
             "meta" => {
                 self.page.has_more = member(value, "has_more").and_then(truth);
-                let cursor = member(value, "after_cursor").and_then(text);
+                let cursor = member(value, "after_cursor").and_then(cursor);
                 self.page.after_cursor = cursor.or(self.page.after_cursor.take());
             }
             "errors" => {}
@@ -118,7 +130,17 @@ impl<'a> Reading<'a> {
             _ => return Err(shape(wrapper)),
         };
         // The one copy of each record.
-        self.page.records = serde_json::from_str(list.get()).map_err(|_| PageError::Broken)?;
+        let records = &mut self.page.records;
+        let mut more = 0_usize;
+        let whole = elements(list.get(), |record| match records.len() < MAX_RECORDS {
+            true => records.push(record.to_owned()),
+            false => more += 1,
+        });
+        match (whole, more) {
+            (false, _) => return Err(PageError::Broken),
+            (true, 0) => {}
+            (true, _) => return Err(PageError::TooMany),
+        }
         self.page.next = self.after_url.or(self.links_next).or(self.next_page);
         Ok(self.page)
     }
@@ -129,6 +151,11 @@ fn text(raw: &RawValue) -> Option<String> {
         Json::Text(text) if !text.is_empty() => Some(text.into_owned()),
         _ => None,
     }
+}
+
+/// A cursor that can be stored and asked with.
+fn cursor(raw: &RawValue) -> Option<String> {
+    text(raw).filter(|cursor| cursor.len() <= MAX_CURSOR && !cursor.chars().any(char::is_control))
 }
 
 fn truth(raw: &RawValue) -> Option<bool> {
@@ -205,6 +232,15 @@ mod tests {
         assert_eq!(found.next.as_deref(), Some("https://x/l"));
         let found = page(br#"{"users":[],"count":{"value":9},"next_page":null}"#, "users").expect("a page");
         assert_eq!((found.count, found.next), (Some(9), None));
+    }
+
+    #[test]
+    fn what_no_page_holds_is_refused() {
+        check(&format!("{{\"users\":[{}1]}}", "1,".repeat(MAX_RECORDS)), Err(PageError::TooMany));
+        for bad in ["a\\u0000b", &"x".repeat(MAX_CURSOR + 1)] {
+            let body = format!(r#"{{"users":[],"after_cursor":"{bad}"}}"#);
+            assert_eq!(page(body.as_bytes(), "users").expect("a page").after_cursor, None);
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Everything that can be done to the account, by the API, by the admin door or by life; each act keeps all
 //! records, orders, histories and webhooks in agreement.
 pub mod end_users;
+pub mod fields;
+pub mod groups;
 pub mod identities;
+pub mod memberships;
 pub mod organizations;
 pub mod ticket_ends;
 pub mod ticket_patch;
@@ -33,6 +36,8 @@ pub enum Refusal {
     Conflict,
     /// The request itself is wrong: Zendesk's error name and words.
     Bad(&'static str, String),
+    /// Something in the request is of the wrong kind, in words.
+    Attribute(String),
 }
 
 impl Refusal {
@@ -67,6 +72,7 @@ impl Refusal {
                 "Safe Update prevented the update due to outdated ticket data. Please fetch the latest ticket data and try again."}),
             ),
             Self::Bad(error, words) => (400, json!({"error": error, "description": words})),
+            Self::Attribute(words) => (400, json!({"error": {"title": "Invalid attribute", "message": words}})),
         }
     }
 
@@ -76,6 +82,7 @@ impl Refusal {
         let error = body["error"].as_str().unwrap_or("Forbidden").to_owned();
         match self {
             Self::Invalid(_, words, _) => (error, words.clone()),
+            Self::Attribute(words) => ("InvalidAttribute".into(), words.clone()),
             _ => (error, body["description"].as_str().unwrap_or_default().to_owned()),
         }
     }
@@ -88,7 +95,9 @@ pub fn double<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result
 
 /// Reads a patch leniently: what has the wrong type is the caller's mistake.
 pub fn read<T: for<'de> Deserialize<'de>>(value: &Value) -> Result<T, Refusal> {
-    T::deserialize(value).map_err(|e| Refusal::Bad("BadRequest", format!("Invalid attribute: {e}")))
+    let empty = json!({});
+    let value = if value.is_null() { &empty } else { value };
+    T::deserialize(value).map_err(|e| Refusal::Attribute(format!("You passed an invalid value: {e}")))
 }
 
 /// Whether a value may stand in a custom field of this kind.

@@ -5,6 +5,7 @@ use crate::time::Stamp;
 use crate::world::World;
 use crate::world::audit::{EventKind, Field};
 use crate::world::organization::Organization;
+use crate::world::user::User;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -92,16 +93,7 @@ impl World {
         }
         self.touch_organization(id, now);
         self.announce_organization(id, now, vec![("organization.deleted", json!({}))]);
-        let members: Vec<_> = self.users.values().filter(|u| u.organization_id == Some(id)).map(|u| u.id).collect();
-        for member in members {
-            if let Some(user) = self.users.get_mut(&member) {
-                user.organization_id = None;
-                user.memberships.retain(|m| m.organization_id != id);
-            }
-            self.touch_user(member, now);
-            let event = json!({"organization": {"id": id.to_string()}});
-            self.announce_user(member, now, vec![("user.organization_membership_deleted", event)]);
-        }
+        self.empty_organization(now, id);
         let text = format!("{} deleted organization {name}", self.name_of(by.user_id));
         self.note(now, "delete_organization", text, None, None);
         Ok(())
@@ -115,10 +107,13 @@ impl World {
         if loser == winner {
             return Err(Refusal::Forbidden);
         }
-        let members: Vec<_> = self.users.values().filter(|u| u.organization_id == Some(loser)).map(|u| u.id).collect();
-        for member in members {
-            let patch = super::users::UserPatch { organization_id: Some(Some(winner)), ..Default::default() };
-            self.update_user(by, now, member, patch)?;
+        let is_in = |user: &&User, id: i64| user.memberships.iter().any(|m| m.organization_id == id);
+        let members = self.users.values().filter(|user| is_in(user, loser));
+        let members = members.map(|user| (user.id, is_in(&user, winner), user.organization_id == Some(loser)));
+        for (member, already, default) in members.collect::<Vec<_>>() {
+            if !already {
+                self.create_membership(now, member, winner, default)?;
+            }
         }
         let theirs: Vec<_> = self.tickets.values().filter(|t| t.organization_id == Some(loser)).map(|t| t.id).collect();
         for id in theirs {

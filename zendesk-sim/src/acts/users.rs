@@ -190,6 +190,9 @@ impl World {
         silent |= set_words(user, &patch, events);
         silent |= set_flags(user, &patch, events);
         set_rare(user, &patch, now, events);
+        if patch.default_group_id.is_some() {
+            self.join_default_group(now, id);
+        }
         Ok(silent)
     }
 

@@ -5,6 +5,7 @@ pub mod hook_test;
 pub mod tokens;
 pub mod truth;
 
+use crate::api::bulk;
 use crate::http::{Reply, Req};
 use crate::life::generate;
 use crate::options::Faults;
@@ -15,6 +16,7 @@ use serde_json::json;
 /// Answers `/_sim/...`.
 pub async fn answer(shared: &Shared, req: &Req) -> Reply {
     let parts = req.slices();
+    bulk::work::work(&mut shared.gate().world, shared.clock.now_ms());
     match (req.method.as_str(), &parts[1..]) {
         ("POST", ["advance"]) => advance(shared, req).await,
         ("POST", ["drain"]) => drain(shared, req).await,
@@ -88,6 +90,7 @@ async fn advance(shared: &Shared, req: &Req) -> Reply {
         shared.wake.notify_one();
     }
     shared.clock.advance_ms(total_ms - moved);
+    bulk::work::work(&mut shared.gate().world, shared.clock.now_ms());
     if req.body["wait"] != false {
         shared.drained().await;
     }

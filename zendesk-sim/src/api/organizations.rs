@@ -54,7 +54,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
                 )
             })
         }
-        ("GET", [id, "organization_memberships"]) => super::user_parts::memberships(world, req, None, id.parse().ok()),
+        ("GET", [id, "organization_memberships"]) => super::memberships::list(world, req, None, id.parse().ok()),
         ("GET", [id, "users"]) => {
             let id = id.parse().ok()?;
             let members = world.users.values().filter(|u| u.active && u.organization_id == Some(id));

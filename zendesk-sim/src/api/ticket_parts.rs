@@ -20,6 +20,9 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
             return Some(Reply::ok(&json!({"count": {"value": value, "refreshed_at": now}})));
         }
         ("GET", ["audits"]) => return Some(audits(world, req, id)),
+        ("GET", ["metrics"]) => {
+            return Some(Reply::ok(&json!({"ticket_metric": world.ticket_metrics(&world.tickets[&id])})));
+        }
         ("GET", ["tags"]) => return Some(Reply::ok(&json!({"tags": world.tickets[&id].tags}))),
         ("POST" | "PUT" | "DELETE", ["tags"]) => return Some(tags(world, caller, req, id)),
         ("PUT", ["comments", comment, "redact"]) => {
@@ -115,13 +118,28 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
     let source = req.body["source_comment"].as_str().unwrap_or("This request was closed and merged.");
     let done = world.merge_tickets(caller.by(), caller.now, id, &ids, (target, source));
     done.map_or_else(Reply::from, |()| {
-        let results = json!(
-            ids.iter()
-                .map(|id| json!({"id": id, "action": "update", "status": "Updated", "success": true}))
-                .collect::<Vec<_>>()
-        );
-        super::bulk::finish(world, caller, ids.len(), results)
+        let results =
+            ids.iter().map(|id| json!({"id": id, "action": "update", "status": "Updated", "success": true})).collect();
+        super::bulk::finish(world, caller, results)
     })
+}
+
+/// Answers `/ticket_metrics...`.
+pub fn metrics(world: &World, req: &Req, rest: &[&str]) -> Option<Reply> {
+    let write = |id| world.tickets.get(&id).map_or(Value::Null, |ticket| world.ticket_metrics(ticket));
+    match (req.method.as_str(), rest) {
+        ("GET", []) => {
+            let there = world.tickets.values().rev().filter(|ticket| ticket.gone == Gone::No);
+            let ids = there.map(|ticket| ticket.id).collect();
+            Some(List { name: "ticket_metrics", host: &world.host, ids }.page(req, write))
+        }
+        ("GET", [id]) => {
+            let ticket = world.ticket_of_metric(id.parse().ok()?).filter(|ticket| ticket.gone == Gone::No);
+            let told = |ticket: &Ticket| Reply::ok(&json!({"ticket_metric": [world.ticket_metrics(ticket)]}));
+            Some(ticket.map_or_else(Reply::not_found, told))
+        }
+        _ => None,
+    }
 }
 
 /// Answers `/deleted_tickets...`.
@@ -137,10 +155,11 @@ pub fn deleted(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) ->
             let done = world.restore_ticket(by, now, id.parse().ok()?);
             done.map_or_else(Reply::from, |()| Reply::ok(&""))
         }
-        ("DELETE", [id]) => {
-            let done = world.permanently_delete_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| super::bulk::finish(world, caller, 1, json!({"success": true})))
-        }
+        ("DELETE", ["destroy_many"]) => match crate::http::ids(req.q("ids")) {
+            Ok(ids) => super::bulk::erase(world, caller, &ids),
+            Err(reply) => reply,
+        },
+        ("DELETE", [id]) => super::bulk::erase(world, caller, &[id.parse().ok()?]),
         _ => return None,
     };
     Some(reply)

@@ -39,8 +39,19 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
             return Some(done.map_or_else(Reply::from, |()| identities(world, req, id)));
         }
         ("DELETE", ["identities", identity]) => world.delete_identity(id, identity.parse().ok()?, now),
-        ("GET", ["organization_memberships"]) => return Some(memberships(world, req, Some(id), None)),
-        ("GET", ["group_memberships"]) => return Some(super::furniture::group_memberships(world, req, Some(id))),
+        (_, ["organization_memberships", rest @ ..]) => {
+            return super::memberships::route(world, caller, req, Some(id), rest);
+        }
+        (_, ["organizations", rest @ ..]) => {
+            return super::memberships::organizations_of(world, caller, req, id, rest);
+        }
+        (_, ["group_memberships", rest @ ..]) => {
+            return super::groups::route_memberships(world, caller, req, Some(id), rest);
+        }
+        ("GET", ["groups"]) => {
+            let within = |group| world.group_memberships.values().any(|m| (m.user_id, m.group_id) == (id, group));
+            return Some(super::groups::list(world, req, within));
+        }
         ("GET", ["tickets", "requested"]) => return Some(tickets(world, req, |t| t.requester_id == id)),
         ("GET", ["tickets", "assigned"]) => return Some(tickets(world, req, |t| t.assignee_id == Some(id))),
         ("GET", ["tickets", "ccd"]) => return Some(tickets(world, req, |t| t.email_cc_ids.contains(&id))),
@@ -72,28 +83,6 @@ fn identity_reply(world: &World, status: u16, user_id: i64, identity: i64) -> Re
         Some(value) => Reply::json(status, &json!({ "identity": value })),
         None => Reply::not_found(),
     }
-}
-
-/// Organization memberships, of one user, of one organization, or all.
-pub fn memberships(world: &World, req: &Req, of: Option<i64>, within: Option<i64>) -> Reply {
-    let users = world.users.values().filter(|user| user.active && of.is_none_or(|id| id == user.id));
-    let all = users.flat_map(|user| user.memberships.iter().map(move |m| (m, user.id)));
-    let wanted = all.filter(|(m, _)| within.is_none_or(|id| id == m.organization_id));
-    let mut all: Vec<_> = wanted.map(|(m, owner)| (m.id, owner)).collect();
-    all.sort_unstable();
-    let owners: std::collections::BTreeMap<_, _> = all.iter().copied().collect();
-    let list =
-        List { name: "organization_memberships", host: &world.host, ids: all.iter().map(|(id, _)| *id).collect() };
-    list.page(req, |id| {
-        let user = owners.get(&id).and_then(|owner| world.users.get(owner));
-        let membership = user.and_then(|user| user.memberships.iter().find(|m| m.id == id));
-        let (Some(user), Some(m)) = (user, membership) else { return Value::Null };
-        let name = world.organizations.get(&m.organization_id).map(|o| o.name.as_str());
-        json!({"id": id, "url": format!("{}/api/v2/organization_memberships/{id}.json", world.host),
-            "user_id": user.id, "organization_id": m.organization_id, "organization_name": name,
-            "default": (user.organization_id == Some(m.organization_id)).then_some(true),
-            "view_tickets": true, "created_at": m.created_at, "updated_at": m.created_at})
-    })
 }
 
 fn tickets(world: &World, req: &Req, wanted: impl Fn(&crate::world::ticket::Ticket) -> bool) -> Reply {

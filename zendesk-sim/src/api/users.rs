@@ -15,7 +15,8 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
         ("POST", []) => create(world, caller, req),
         ("GET", ["count"]) => count(world, caller),
         ("GET", ["show_many"]) => show_many(world, req),
-        ("GET", ["search"]) => super::search::users(world, req),
+        ("GET", ["search"]) => super::search::users(world, caller, req),
+        ("GET", ["autocomplete"]) => super::search::autocomplete(world, req),
         ("POST", ["create_or_update"]) => create_or_update(world, caller, req),
         (_, ["create_many" | "create_or_update_many" | "update_many" | "destroy_many"]) => {
             return super::bulk::users(world, caller, req, parts[1]);

@@ -84,7 +84,7 @@ pub enum How {
     NullCursor,
     /// Times thousands of years ahead.
     FarTimes,
-    /// A cursor of a megabyte.
+    /// A cursor of 100,000 bytes.
     LongCursor,
     /// A job that says it is at work, whatever becomes of it.
     JobNeverEnds,
@@ -132,6 +132,7 @@ impl Bad {
                 let text = reply.body.windows(2).position(|pair| pair == b":\"").map_or(0, |at| at + 2);
                 reply.body.insert(text, 0xff);
             }
+            _ if reply.status != 200 => {}
             _ => {
                 if let Ok(Value::Object(mut page)) = serde_json::from_slice(&reply.body) {
                     self.rewrite(req, &mut page);
@@ -202,7 +203,7 @@ impl Bad {
                 }
             }
             How::NullCursor => go_on(page, None, None),
-            How::LongCursor => go_on(page, Some("x".repeat(1 << 20)), Some(i64::MAX)),
+            How::LongCursor => go_on(page, Some("x".repeat(100_000)), Some(i64::MAX)),
             How::FarTimes => far(page),
             How::JobNeverEnds => {
                 if let Some(Value::Object(job)) = page.get_mut("job_status") {
@@ -218,9 +219,12 @@ impl Bad {
     fn new_cursor(&self, req: &Req, page: &mut Map<String, Value>) {
         let base = cursor(page).or_else(|| asked(req)).and_then(|text| STANDARD.decode(text).ok());
         let base = base.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| "0.0||0|0".into());
-        let place = base.split('|').take(4).collect::<Vec<_>>().join("|");
+        let place = match base.starts_with('{') {
+            true => format!("{}{}", base.trim_end(), " ".repeat(self.seen as usize)),
+            false => format!("{}|{}", base.split('|').take(4).collect::<Vec<_>>().join("|"), self.seen),
+        };
         let time = asked_time(req).map(|time| time + 1);
-        go_on(page, Some(STANDARD.encode(format!("{place}|{}", self.seen))), time);
+        go_on(page, Some(STANDARD.encode(place)), time);
     }
 }
 

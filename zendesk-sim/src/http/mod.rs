@@ -101,6 +101,21 @@ impl Req {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The resource and the action, as Zendesk's messages name them: `users` and `show`.
+    pub fn action(&self) -> (&str, &str) {
+        let resource = self.parts.first().map_or("", String::as_str);
+        let named = self.parts.iter().skip(1).rev().find(|part| part.parse::<i64>().is_err());
+        let action = match (named, self.method.as_str(), self.parts.len()) {
+            (Some(part), ..) => part.as_str(),
+            (None, "POST", _) => "create",
+            (None, "PUT" | "PATCH", _) => "update",
+            (None, "DELETE", _) => "destroy",
+            (None, _, 0 | 1) => "index",
+            _ => "show",
+        };
+        (resource, action)
+    }
+
     /// The path with ids left out: what requests are counted by.
     pub fn endpoint(&self) -> String {
         let named = |part: &str| {
@@ -159,6 +174,22 @@ impl Reply {
     /// A 403.
     pub fn forbidden() -> Self {
         Refusal::Forbidden.into()
+    }
+
+    /// A 400 for a parameter of the wrong kind, as Zendesk words it: `page` must be `an integer`.
+    pub fn invalid(req: &Req, name: &str, kind: &str) -> Self {
+        let (resource, action) = req.action();
+        let words = format!(
+            "You passed an invalid value for the {name} attribute. Invalid parameter: {name} must be {kind} from api/v2/{resource}/{action}"
+        );
+        Self::json(400, &json!({"error": {"title": "Invalid attribute", "message": words}}))
+    }
+
+    /// A 400 in the list form of errors.
+    pub fn errors(code: &str, title: &str, detail: &str) -> Self {
+        let error = json!({"code": code, "title": title, "detail": detail, "id": "0", "links": {}, "source": {},
+            "status": "400"});
+        Self::json(400, &json!({ "errors": [error] }))
     }
 
     /// A 400 with Zendesk's error name.

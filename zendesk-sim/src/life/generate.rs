@@ -55,7 +55,7 @@ fn make_agents(world: &mut World, count: usize, start: Stamp) {
         user.role = if number < 2 { Role::Admin } else { Role::Agent };
         user.locale = culture.locale.into();
         user.time_zone = culture.zones[0].into();
-        user.default_group_id = Some(world.catalog.groups[number % world.catalog.groups.len()].0);
+        user.default_group_id = Some(world.catalog.groups[number % world.catalog.groups.len()].id);
         user.last_login_at = Some(start);
         user.has_photo = number % 3 == 0;
         user.verified = true;

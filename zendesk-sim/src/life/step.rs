@@ -145,7 +145,7 @@ fn tidy(world: &mut World, now: Stamp) -> Result<(), Refusal> {
     match world.life.random_range(0..14) {
         5 => patch.subject = Some(texts::opening(&mut world.life, "en-US").0),
         6 => patch.kind = Some(Some(TicketType::Problem)),
-        7 => patch.group_id = Some(world.catalog.groups.get(world.life.random_range(0..4)).map(|group| group.0)),
+        7 => patch.group_id = Some(world.catalog.groups.get(world.life.random_range(0..4)).map(|group| group.id)),
         8 => patch.email_ccs = Some(vec![customer(world)?]),
         9 => patch.followers = Some(vec![by.user_id]),
         10 => patch.external_id = Some(Some(format!("case-{}", world.life.random_range(1..1_000_000)))),

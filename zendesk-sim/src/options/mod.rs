@@ -3,10 +3,12 @@
 //! Single values are flags and keys of the `--config` file alike; what belongs together is a section of the file, with a
 //! type of its own beside this one whose fields are its keys. README lists them all.
 mod faults;
+mod jobs;
 mod plan;
 mod rates;
 
 pub use faults::{EventIds, Faults};
+pub use jobs::Jobs;
 pub use plan::Plan;
 pub use rates::{Rates, Said, Spelling, Window};
 
@@ -80,6 +82,9 @@ pub struct Settings {
     /// How limits are kept and told (file only)
     #[arg(skip)]
     pub rates: Option<Rates>,
+    /// How bulk jobs go (file only)
+    #[arg(skip)]
+    pub jobs: Option<Jobs>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -110,6 +115,7 @@ impl Settings {
             journal: self.journal.or(under.journal),
             row_weight: self.row_weight.or(under.row_weight),
             rates: self.rates.or(under.rates),
+            jobs: self.jobs.or(under.jobs),
             faults: self.faults.or(under.faults),
         }
     }
@@ -165,6 +171,8 @@ pub struct Options {
     pub row_weight: usize,
     /// How limits are kept and told.
     pub rates: Rates,
+    /// How bulk jobs go.
+    pub jobs: Jobs,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -184,6 +192,9 @@ impl TryFrom<Settings> for Options {
             Some(text) => Some(Stamp::parse(text).ok_or_else(|| format!("bad start {text}"))?),
             None => None,
         };
+        let clock = given.clock.as_deref().unwrap_or("real").parse()?;
+        let mut jobs = given.jobs.unwrap_or_default();
+        jobs.poll_ms.get_or_insert(if clock == ClockMode::Driven { 300 } else { 0 });
         Ok(Self {
             listen: given.listen.unwrap_or_else(|| "127.0.0.1:0".into()),
             tls: given.tls_listen.zip(given.tls_dir),
@@ -193,7 +204,7 @@ impl TryFrom<Settings> for Options {
             tickets: given.tickets.unwrap_or(users),
             agents: given.agents.unwrap_or(12).max(2),
             seed: given.seed.unwrap_or(1),
-            clock: given.clock.as_deref().unwrap_or("real").parse()?,
+            clock,
             start,
             history_days: given.history_days.unwrap_or(90).max(1),
             limits: switch(given.limits.as_deref(), "on", "off", "limits")?,
@@ -204,6 +215,7 @@ impl TryFrom<Settings> for Options {
             journal: given.journal,
             row_weight: given.row_weight.unwrap_or(1).max(1),
             rates: given.rates.unwrap_or_default(),
+            jobs,
             faults: given.faults.unwrap_or_default(),
         })
     }

@@ -1,5 +1,6 @@
 //! Orders and look-ups over the records, so that a page costs what a page holds.
 use super::World;
+use super::membership::GroupMembership;
 use crate::time::Stamp;
 use std::collections::{BTreeMap, HashMap};
 
@@ -100,6 +101,11 @@ impl World {
                 self.index.customers.push(user.id);
             } else {
                 self.index.agents.push(user.id);
+            }
+            if let Some(group_id) = user.default_group_id {
+                let (id, at) = (user.id + 3, user.created_at);
+                let membership = GroupMembership { id, user_id: user.id, group_id, created_at: at, updated_at: at };
+                self.group_memberships.insert(id, membership);
             }
             if !user.active {
                 continue;

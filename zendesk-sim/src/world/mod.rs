@@ -5,6 +5,9 @@ pub mod event_rows;
 pub mod event_types;
 pub mod hooks;
 pub mod index;
+pub mod jobs;
+pub mod membership;
+pub mod metrics;
 pub mod organization;
 pub mod rating;
 pub mod ticket;
@@ -16,6 +19,8 @@ use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
 use index::Index;
+use jobs::Jobs;
+use membership::GroupMembership;
 use organization::Organization;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -47,21 +52,6 @@ pub struct Act {
     pub ticket_id: Option<i64>,
 }
 
-/// A bulk job's outcome, kept for whoever asks.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// `V3-…`.
-    pub id: String,
-    /// When it was asked for, in simulated milliseconds.
-    pub queued_ms: i64,
-    /// How often it was asked about: time passes for a job even when the clock is driven.
-    pub polls: i64,
-    /// How many records.
-    pub total: usize,
-    /// What each became.
-    pub results: Value,
-}
-
 /// Everything there is.
 pub struct World {
     /// The subdomain.
@@ -80,6 +70,8 @@ pub struct World {
     pub tickets: BTreeMap<i64, Ticket>,
     /// Ratings by id.
     pub ratings: BTreeMap<i64, Rating>,
+    /// Who is in which group, by the id of the membership.
+    pub group_memberships: BTreeMap<i64, GroupMembership>,
     /// Fields, groups and so on.
     pub catalog: Catalog,
     /// Orders and look-ups.
@@ -89,7 +81,7 @@ pub struct World {
     /// Credentials.
     pub tokens: Tokens,
     /// Bulk jobs.
-    pub jobs: VecDeque<Job>,
+    pub jobs: Jobs,
     /// What went wrong on purpose.
     pub faults: Faults,
     /// What was done.
@@ -121,11 +113,12 @@ impl World {
             organizations: BTreeMap::new(),
             tickets: BTreeMap::new(),
             ratings: BTreeMap::new(),
+            group_memberships: BTreeMap::new(),
             catalog: Catalog::new(ID_BASE, made_at),
             index: Index::default(),
             hooks: Hooks::new(options),
             tokens: Tokens::default(),
-            jobs: VecDeque::new(),
+            jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
             idempotency: BTreeMap::new(),

@@ -90,6 +90,20 @@ impl World {
         self.send(Method::PUT, path, Some(body), Some(&self.token)).await
     }
 
+    /// Sends what `asked` says (`"GET /users"`, below /api/v2) and compares the status and some places of the answer.
+    pub async fn expect(&self, asked: &str, body: Value, status: u16, places: &[(&str, Value)]) -> Value {
+        let (method, path) = asked.split_once(' ').expect("a method and a path");
+        let method = method.parse().expect("a method");
+        let body = if body.is_null() { None } else { Some(body) };
+        let answer = self.send(method, &format!("/api/v2{path}"), body, Some(&self.token)).await;
+        assert_eq!(answer.status, status, "{asked}: {}", answer.body);
+        for (place, expected) in places {
+            let found = answer.body.pointer(place).cloned().unwrap_or_default();
+            assert_eq!(&found, expected, "{asked} at {place}: {}", answer.body);
+        }
+        answer.body
+    }
+
     pub async fn act(&self, body: Value) -> Value {
         let answer = self.post("/_sim/act", body).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
