@@ -81,6 +81,12 @@ fn hold_that_corrections_are_needed(seen: &[Exchange]) {
             let judge = Judge::only_route(document.clone(), route).expect("schemas");
             matches!(verdict(&judge, exchange), Verdict::Judged(_, found) if !found.is_empty())
         });
+        // Some are needed only beside others.
+        let needed = needed || {
+            let judge = Judge::new(document).expect("schemas");
+            seen.iter()
+                .any(|e| matches!(verdict(&judge, e), Verdict::Judged(_, found) if found.iter().any(|f| near(&f.rule))))
+        };
         if !needed {
             needless.push(correction.at());
         }
