@@ -91,7 +91,7 @@ sections! {
         allowed_base_urls: Vec<String>,
         timeout_secs: u64, connect_timeout_secs: u64, max_response_bytes: usize,
         requests_share: f64, requests_per_minute: u32, incremental_per_minute: u32, page_size: u32,
-        contacts_every_secs: u64, others_every_secs: u64,
+        contacts_every_secs: u64, others_every_secs: u64, webhook_check_secs: u64,
         #[serde(deserialize_with = "user_agent")] user_agent: String,
     }
     /// `[retention]`: how long what is kept.
@@ -263,6 +263,7 @@ impl Settings {
             ("zendesk.requests_per_minute", zendesk.requests_per_minute.into()),
             ("zendesk.incremental_per_minute", zendesk.incremental_per_minute.into()),
             ("zendesk.contacts_every_secs", zendesk.contacts_every_secs),
+            ("zendesk.webhook_check_secs", zendesk.webhook_check_secs),
             ("zendesk.others_every_secs", zendesk.others_every_secs),
             ("retention.activity_days", retention.activity_days.into()),
             ("retention.raw_event_days", retention.raw_event_days.into()),

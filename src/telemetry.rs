@@ -26,6 +26,12 @@ pub const STREAM_FRESHNESS: &str = "deskbridge_stream_freshness_seconds";
 pub const ZENDESK_REQUESTS: &str = "deskbridge_zendesk_requests_total";
 /// Requests that a budget still allows this minute, by `source` and `budget`.
 pub const ZENDESK_BUDGET_LEFT: &str = "deskbridge_zendesk_budget_left";
+/// Deliveries of our webhook as Zendesk's log tells them, by `source` and `outcome`.
+pub const WEBHOOK_DELIVERIES: &str = "deskbridge_webhook_deliveries_total";
+/// Repairs of our webhook in Zendesk, by `source`.
+pub const WEBHOOK_REPAIRS: &str = "deskbridge_webhook_repairs_total";
+/// 1 while our webhook in Zendesk is as it should be, by `source`.
+pub const WEBHOOK_OK: &str = "deskbridge_webhook_ok";
 /// Open dead letters, by `source`.
 pub const DEAD_LETTERS: &str = "deskbridge_dead_letters";
 /// Jobs, by `state`.
@@ -142,6 +148,9 @@ pub fn describe_metrics() {
     );
     describe_counter!(ZENDESK_REQUESTS, "Requests to Zendesk, by source, endpoint and outcome");
     describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows this minute, by source and budget");
+    describe_counter!(WEBHOOK_DELIVERIES, "Deliveries by Zendesk's log, by source and outcome");
+    describe_counter!(WEBHOOK_REPAIRS, "Repairs of our webhook in Zendesk, by source");
+    describe_gauge!(WEBHOOK_OK, "1 while our webhook in Zendesk is as it should be, by source");
     describe_gauge!(DEAD_LETTERS, "Open dead letters, by source");
     describe_gauge!(JOBS, "Jobs, by state");
     describe_histogram!(RUN_DURATION, Unit::Seconds, "How long runs took, by kind and stream");

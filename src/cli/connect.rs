@@ -108,7 +108,7 @@ pub async fn reconnect(session: &Session, args: &Reconnect) -> anyhow::Result<()
 fn report(connection: &Connection, manual: Option<&Option<String>>, token_ends: bool, format: Format) {
     let Connection { source, identity, warnings, endpoint, repaired } = connection;
     if format.json {
-        let faults: Option<Vec<&str>> = repaired.as_ref().map(|faults| faults.iter().map(Fault::words).collect());
+        let faults: Option<Vec<String>> = repaired.as_ref().map(|faults| faults.iter().map(Fault::words).collect());
         return say_json(&json!({
             "name": source.name, "base_url": source.base_url, "state": source.state, "role": identity.role, "user_id": identity.user_id,
             "scopes": identity.scopes, "warnings": warnings, "webhook_endpoint": endpoint, "webhook_repaired": faults,

@@ -10,6 +10,7 @@ use crate::db;
 use crate::model::source::{Source, SourceState};
 use crate::pipeline::lifecycle::{self, Resync};
 use crate::pipeline::prune;
+use crate::pipeline::webhook;
 use crate::rules::retention;
 use serde_json::{Map, Value};
 
@@ -35,6 +36,8 @@ pub enum SourceCommand {
     /// Connect again (reads what changed since), give new credentials, or mend the webhook.
     #[command(after_long_help = RECONNECT_HELP)]
     Reconnect(Box<Reconnect>),
+    /// Replace the signing secret of our webhook; no webhook is refused meanwhile.
+    RotateWebhookSecret(NameOnly),
     /// Put a disconnected source out of sight.
     Archive(NameOnly),
     /// Bring an archived source back, disconnected.
@@ -153,6 +156,7 @@ pub async fn run(globals: &Globals, command: &SourceCommand) -> anyhow::Result<(
         SourceCommand::Pause(args) => pause(&session, &args.name, true).await,
         SourceCommand::Resume(args) => pause(&session, &args.name, false).await,
         SourceCommand::Disconnect(args) => disconnect(&session, args).await,
+        SourceCommand::RotateWebhookSecret(args) => rotate(&session, &args.name).await,
         SourceCommand::Archive(args) => {
             let source = session.source(&args.name).await?;
             lifecycle::set_state(&session.ctx, &source, SourceState::Archived).await?;
@@ -254,6 +258,16 @@ async fn pause(session: &Session, name: &str, paused: bool) -> anyhow::Result<()
         )),
         false => say(format_args!("Source {name:?} goes on.")),
     }
+    Ok(())
+}
+
+async fn rotate(session: &Session, name: &str) -> anyhow::Result<()> {
+    let source = session.source(name).await?;
+    note("Telling every daemon; this takes some seconds …");
+    webhook::rotate(&session.ctx, &source).await?;
+    say(format_args!(
+        "The signing secret of the webhook of {name:?} is replaced and stored. The former one stays valid for a day."
+    ));
     Ok(())
 }
 

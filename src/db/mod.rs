@@ -28,6 +28,7 @@ pub mod source;
 pub mod tally;
 pub mod ticket;
 pub mod tombstone;
+pub mod webhook_watch;
 pub mod workspace;
 
 /// What went wrong between us and Postgres.

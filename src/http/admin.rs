@@ -1,7 +1,7 @@
 //! Metrics for Prometheus.
 
 use crate::pipeline::context::Context;
-use crate::pipeline::gauges;
+use crate::pipeline::{gauges, inspect};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,16 @@ pub struct AdminState {
     pub metrics: PrometheusHandle,
     /// Reads what stands in the database.
     pub ctx: Context,
+}
+
+/// Each source with what is wrong with it, its streams and its webhook, and what to do about that. 503 when the database
+/// does not answer.
+pub async fn detail(State(state): State<AdminState>) -> Response {
+    let ctx = state.ctx.clone();
+    match tokio::spawn(async move { inspect::health(&ctx).await }).await {
+        Ok(Ok(sources)) => axum::Json(sources).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
+    }
 }
 
 /// Everything counted, with the gauges read from the database at this moment.

@@ -22,7 +22,8 @@ pub fn public(state: webhook::WebhookState, health: health::HealthState) -> Rout
 
 /// What operators reach.
 pub fn admin(state: admin::AdminState, health: health::HealthState) -> Router {
-    let metrics = Router::new().route("/metrics", get(admin::metrics)).with_state(state);
+    let metrics = Router::new().route("/metrics", get(admin::metrics));
+    let metrics = metrics.route("/health/detail", get(admin::detail)).with_state(state);
     Router::new().merge(metrics).merge(health_routes(health)).layer(CatchPanicLayer::new())
 }
 

@@ -9,6 +9,8 @@ pub enum JobKind {
     Poll,
     /// Remove what is past its time.
     Prune,
+    /// Look at our webhook in Zendesk.
+    Watch,
 }
 
 impl JobKind {
@@ -18,12 +20,13 @@ impl JobKind {
             JobKind::Apply => "apply",
             JobKind::Poll => "poll",
             JobKind::Prune => "prune",
+            JobKind::Watch => "watch",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
-        [JobKind::Apply, JobKind::Poll, JobKind::Prune].into_iter().find(|kind| kind.as_str() == text)
+        [JobKind::Apply, JobKind::Poll, JobKind::Prune, JobKind::Watch].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

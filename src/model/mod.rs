@@ -16,3 +16,4 @@ pub mod retention;
 pub mod source;
 pub mod stream;
 pub mod ticket;
+pub mod watch;

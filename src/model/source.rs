@@ -117,6 +117,8 @@ pub struct SourceSettings {
     pub archive_when_deleted: bool,
     /// How long activities are kept (R1–R3).
     pub retention: Retention,
+    /// Repair our webhook in Zendesk by itself; otherwise only tell what is wrong with it.
+    pub repair_webhook: bool,
     /// Seconds between two readings of a stream, where they differ from the defaults.
     pub every_secs: BTreeMap<Stream, u64>,
     /// Streams that are not read.
@@ -145,6 +147,7 @@ impl Default for SourceSettings {
             create_people: true,
             archive_when_deleted: false,
             retention: Retention::default(),
+            repair_webhook: true,
             every_secs: BTreeMap::new(),
             skip_streams: Vec::new(),
             store_message_bodies: None,

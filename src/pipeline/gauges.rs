@@ -2,7 +2,9 @@
 
 use super::context::{Context, FlowError};
 use crate::db;
-use crate::telemetry::{DEAD_LETTERS, JOBS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, ZENDESK_BUDGET_LEFT};
+use crate::telemetry::{
+    DEAD_LETTERS, JOBS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, WEBHOOK_OK, ZENDESK_BUDGET_LEFT,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Reads every gauge anew.
@@ -28,6 +30,11 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
     }
     for (source, stream, seconds) in db::checkpoint::freshness(&mut db, now).await? {
         metrics::gauge!(STREAM_FRESHNESS, "source" => source, "stream" => stream).set(seconds);
+    }
+    let live: BTreeSet<i64> = sources.iter().filter(|source| source.state.is_live()).map(|source| source.id).collect();
+    for (source, watch) in db::webhook_watch::all(&mut db).await?.into_iter().filter(|(id, _)| live.contains(id)) {
+        let is_ok = watch.checked_at.is_some() && watch.problem.is_none();
+        metrics::gauge!(WEBHOOK_OK, "source" => name(source)).set(f64::from(u8::from(is_ok)));
     }
     for state in ["waiting", "running"] {
         metrics::gauge!(JOBS, "state" => state).set(0.0);

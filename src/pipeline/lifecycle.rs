@@ -2,13 +2,14 @@
 
 use super::context::{Context, FlowError};
 use super::prune;
+use super::webhook::{self, BY_HAND};
+use crate::config::SecretText;
 use crate::db::{self, partition};
 use crate::model::retention::{Keep, Retention};
 use crate::model::source::{Credentials, Source, SourceSettings, SourceState};
 use crate::model::stream::Stream;
 use crate::rules::retention;
 use crate::zendesk::account::{self, AccountError, Identity};
-use crate::zendesk::client::Client;
 use crate::zendesk::webhooks::{self, Fault};
 use chrono::{DateTime, Months, Utc};
 
@@ -186,52 +187,23 @@ async fn establish(
     let mut db = ctx.pool.acquire().await?;
     db::source::set_credentials(&mut db, source.id, base_url, &sealed, now).await?;
     drop(db);
-    let endpoint = endpoint(ctx, &source.name);
+    let endpoint = webhook::endpoint(ctx, &source.name);
     let repaired = match manual_webhook {
         Some(secret) => {
             if let Some(secret) = secret {
-                store_secret(ctx, &source, "manual", secret.as_bytes()).await?;
+                let secret = SecretText::new(secret);
+                webhook::store_secret(ctx, &mut *ctx.pool.acquire().await?, &source, BY_HAND, &secret).await?;
             }
             None
         }
         None => {
-            Some(set_up_webhook(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?)
+            Some(webhook::set_up(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?)
         }
     };
     go_live(ctx, &source).await?;
     let source = find(ctx, source.workspace_id, &source.name).await?;
     let endpoint = endpoint.unwrap_or_else(|| format!("https://YOUR-HOST/webhooks/zendesk/{}", source.name));
     Ok(Connection { source, identity, warnings, endpoint, repaired })
-}
-
-/// Where Zendesk sends a source's webhooks, if we know our own address.
-pub fn endpoint(ctx: &Context, name: &str) -> Option<String> {
-    Some(format!("{}/webhooks/zendesk/{name}", ctx.settings.public.base_url.as_deref()?))
-}
-
-/// Finds, repairs or makes our webhook and stores its signing secret. Answers what was wrong.
-pub async fn set_up_webhook(
-    ctx: &Context,
-    client: &Client,
-    source: &Source,
-    endpoint: &str,
-) -> Result<Vec<Fault>, LifecycleError> {
-    let (webhook, faults) = webhooks::ensure(client, &source.name, source.webhook_id.as_deref(), endpoint).await?;
-    let secret = webhooks::signing_secret(client, &webhook.id).await?;
-    store_secret(ctx, source, &webhook.id, secret.expose().as_bytes()).await?;
-    Ok(faults)
-}
-
-/// Stores a signing secret, sealed. One that differs from the former leaves that valid beside it: a rotation.
-async fn store_secret(ctx: &Context, source: &Source, webhook_id: &str, secret: &[u8]) -> Result<(), LifecycleError> {
-    let bound_to = source.sealed_as("webhook_secret");
-    let former = source.webhook_secret.as_deref();
-    let differs = former.is_some_and(|sealed| ctx.sealer.open(sealed, &bound_to).ok().as_deref() != Some(secret));
-    let sealed = ctx.sealer.seal(secret, &bound_to);
-    let mut db = ctx.pool.acquire().await?;
-    db::source::set_webhook(&mut db, source.id, webhook_id, &sealed, former.filter(|_| differs), ctx.clock.now())
-        .await?;
-    Ok(())
 }
 
 async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
@@ -243,6 +215,7 @@ async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
     db::checkpoint::schedule(&mut tx, source.id, &streams, now).await?;
     db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
+    db::webhook_watch::ensure(&mut tx, source.id, now).await?;
     if source.state != SourceState::Syncing
         && !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await?
     {
@@ -270,7 +243,7 @@ pub async fn disconnect(ctx: &Context, source: &Source) -> Result<Option<String>
         return Err(refused(source, "disconnect", ""));
     }
     let left = match &source.webhook_id {
-        Some(id) if id != "manual" => match ctx.client(source) {
+        Some(id) if id != BY_HAND => match ctx.client(source) {
             Ok(client) => webhooks::remove(&client, id).await.err().map(|error| error.to_string()),
             Err(error) => Some(error.to_string()),
         },

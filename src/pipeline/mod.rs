@@ -14,3 +14,5 @@ pub mod person;
 pub mod poll;
 pub mod prune;
 pub mod receive;
+pub mod watch;
+pub mod webhook;

@@ -103,6 +103,16 @@ impl Client {
         self.request(method, path, body, LONGEST_WAIT).await
     }
 
+    /// Sends a body only if the budget allows it at once, and once only.
+    pub async fn send_if_affordable(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Vec<u8>, ApiError> {
+        self.request(method, path, body, Duration::zero()).await
+    }
+
     async fn request(
         &self,
         method: Method,

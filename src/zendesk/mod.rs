@@ -6,6 +6,7 @@ mod body;
 pub mod budget;
 pub mod client;
 pub mod decode;
+pub mod deliveries;
 pub mod error;
 pub mod limiter;
 pub mod progress;

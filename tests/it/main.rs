@@ -16,4 +16,6 @@ mod retention;
 mod schema;
 mod support;
 mod tidy;
+mod webhook_rotation;
+mod webhook_watch;
 mod webhooks;

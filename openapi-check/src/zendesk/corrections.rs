@@ -62,6 +62,7 @@ const EXPORTED: &str = "zenpy/incremental_users/0010.json";
 const TICKETS: &str = "zenpy/tickets_list/0001.json";
 const COMMENTS: &str = "zenpy/tickets_comments_list/0002.json";
 const METRICS: &str = "zendesk_api_client_rb/ticket_metrics_list/0002.json";
+const ENDED: Evidence = Recorded("zenpy/incremental_tickets/0019.json", "/end_time");
 const BRAND: &str = "zendesk_api_client_rb/brands_show/0001.json";
 
 /// The known errors.
@@ -193,10 +194,11 @@ pub const CORRECTIONS: &[Correction] = &[
     // The rest.
     nullable("BrandObject/properties/host_mapping", &[Recorded(BRAND, "/brand/host_mapping")]),
     nullable("BrandObject/properties/logo", &[Recorded(BRAND, "/brand/logo")]),
-    nullable(
-        "TimeBasedExportIncrementalTicketsResponse/properties/end_time",
-        &[Recorded("zenpy/incremental_tickets/0019.json", "/end_time")],
-    ),
+    // Exports by time that have nothing more; they end alike.
+    nullable("TimeBasedExportIncrementalTicketsResponse/properties/end_time", &[ENDED]),
+    nullable("TimeBasedExportIncrementalUsersResponse/properties/end_time", &[ENDED]),
+    nullable("ExportIncrementalOrganizationsResponse/properties/end_time", &[ENDED]),
+    nullable("ExportIncrementalTicketEventsResponse/properties/end_time", &[ENDED]),
     nullable("ViewObject/properties/restriction", &[Described("Is null when everyone in the account can access it")]),
     nullable("OauthTokenObject/properties/expires_at", &[Noted(1, "\"expires_at\":\"2026-04-22T06:32:35Z\"|null")]),
 ];

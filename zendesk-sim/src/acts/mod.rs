@@ -7,8 +7,10 @@ pub mod identities;
 pub mod memberships;
 pub mod organizations;
 pub mod ticket_ends;
+pub mod ticket_import;
 pub mod ticket_patch;
 pub mod tickets;
+pub mod uploads;
 pub mod users;
 
 use serde::{Deserialize, Deserializer};

@@ -4,7 +4,6 @@ use crate::acts::{self, Refusal};
 use crate::http::page::List;
 use crate::http::{Caller, Reply, Req, ids, words};
 use crate::world::World;
-use crate::world::ticket::Gone;
 use serde_json::{Value, json};
 
 /// Answers `/organizations...`.
@@ -63,9 +62,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
         }
         ("GET", [id, "tickets"]) => {
             let id = id.parse().ok()?;
-            let there = world.tickets.values().filter(|t| t.gone == Gone::No && t.organization_id == Some(id));
-            let ids = there.map(|ticket| ticket.id).collect();
-            List { name: "tickets", host: &world.host, ids }.page(req, |id| world.ticket_json(id))
+            super::tickets::list_of(world, req, |t| t.is_listed(caller.now) && t.organization_id == Some(id))
         }
         _ => return None,
     };

@@ -59,7 +59,14 @@ fn asked(text: &str) -> Vec<(Option<&str>, &str)> {
 
 /// Adds to an answer what the request includes.
 pub fn add(world: &World, req: &Req, reply: Reply) -> Reply {
-    let Some(include) = req.q("include").filter(|text| !text.is_empty() && reply.status < 300) else { return reply };
+    with(world, req.q("include").unwrap_or_default(), reply)
+}
+
+/// Adds to an answer what this names.
+pub fn with(world: &World, include: &str, reply: Reply) -> Reply {
+    if include.is_empty() || reply.status >= 300 {
+        return reply;
+    }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
     for (within, name) in asked(include) {
         include_one(world, &mut body, within, name);

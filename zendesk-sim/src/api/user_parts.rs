@@ -2,7 +2,7 @@
 use crate::http::page::List;
 use crate::http::{Caller, Reply, Req};
 use crate::world::World;
-use crate::world::ticket::Gone;
+use crate::world::ticket::{Gone, Ticket};
 use crate::world::user::User;
 use serde_json::{Value, json};
 
@@ -52,9 +52,9 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
             let within = |group| world.group_memberships.values().any(|m| (m.user_id, m.group_id) == (id, group));
             return Some(super::groups::list(world, req, within));
         }
-        ("GET", ["tickets", "requested"]) => return Some(tickets(world, req, |t| t.requester_id == id)),
-        ("GET", ["tickets", "assigned"]) => return Some(tickets(world, req, |t| t.assignee_id == Some(id))),
-        ("GET", ["tickets", "ccd"]) => return Some(tickets(world, req, |t| t.email_cc_ids.contains(&id))),
+        ("GET", ["tickets", "requested"]) => return Some(tickets(world, caller, req, |t| t.requester_id == id)),
+        ("GET", ["tickets", "assigned"]) => return Some(tickets(world, caller, req, |t| t.assignee_id == Some(id))),
+        ("GET", ["tickets", "ccd"]) => return Some(tickets(world, caller, req, |t| t.email_cc_ids.contains(&id))),
         ("GET", ["related"]) => return Some(related(world, id)),
         ("GET", ["compliance_deletion_statuses"]) => return Some(compliance(world, id)),
         _ => return None,
@@ -85,10 +85,8 @@ fn identity_reply(world: &World, status: u16, user_id: i64, identity: i64) -> Re
     }
 }
 
-fn tickets(world: &World, req: &Req, wanted: impl Fn(&crate::world::ticket::Ticket) -> bool) -> Reply {
-    let there = world.tickets.values().filter(|t| t.gone == Gone::No && wanted(t));
-    let ids = there.map(|t| t.id).collect();
-    List { name: "tickets", host: &world.host, ids }.page(req, |id| world.ticket_json(id))
+fn tickets(world: &World, caller: &Caller, req: &Req, wanted: impl Fn(&Ticket) -> bool) -> Reply {
+    super::tickets::list_of(world, req, |ticket| ticket.is_listed(caller.now) && wanted(ticket))
 }
 
 fn related(world: &World, id: i64) -> Reply {

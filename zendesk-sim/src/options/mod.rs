@@ -2,11 +2,13 @@
 //!
 //! Single values are flags and keys of the `--config` file alike; what belongs together is a section of the file, with a
 //! type of its own beside this one whose fields are its keys. README lists them all.
+mod exports;
 mod faults;
 mod jobs;
 mod plan;
 mod rates;
 
+pub use exports::{Exports, StreamEnd};
 pub use faults::{EventIds, Faults};
 pub use jobs::Jobs;
 pub use plan::Plan;
@@ -85,6 +87,9 @@ pub struct Settings {
     /// How bulk jobs go (file only)
     #[arg(skip)]
     pub jobs: Option<Jobs>,
+    /// How the incremental exports end (file only)
+    #[arg(skip)]
+    pub exports: Option<Exports>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -116,6 +121,7 @@ impl Settings {
             row_weight: self.row_weight.or(under.row_weight),
             rates: self.rates.or(under.rates),
             jobs: self.jobs.or(under.jobs),
+            exports: self.exports.or(under.exports),
             faults: self.faults.or(under.faults),
         }
     }
@@ -173,6 +179,8 @@ pub struct Options {
     pub rates: Rates,
     /// How bulk jobs go.
     pub jobs: Jobs,
+    /// How the incremental exports end.
+    pub exports: Exports,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -216,6 +224,7 @@ impl TryFrom<Settings> for Options {
             row_weight: given.row_weight.unwrap_or(1).max(1),
             rates: given.rates.unwrap_or_default(),
             jobs,
+            exports: given.exports.unwrap_or_default(),
             faults: given.faults.unwrap_or_default(),
         })
     }

@@ -7,6 +7,7 @@ pub mod hooks;
 pub mod index;
 pub mod jobs;
 pub mod membership;
+pub mod metric_events;
 pub mod metrics;
 pub mod organization;
 pub mod rating;
@@ -14,7 +15,8 @@ pub mod ticket;
 pub mod tokens;
 pub mod user;
 
-use crate::options::{Faults, Options};
+use crate::acts::uploads::Upload;
+use crate::options::{Exports, Faults, Options};
 use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
@@ -80,12 +82,16 @@ pub struct World {
     pub hooks: Hooks,
     /// Credentials.
     pub tokens: Tokens,
+    /// How exports end.
+    pub exports: Exports,
     /// Bulk jobs.
     pub jobs: Jobs,
     /// What went wrong on purpose.
     pub faults: Faults,
     /// What was done.
     pub acts: VecDeque<Act>,
+    /// Files that wait for their comment, by token.
+    pub uploads: BTreeMap<String, Upload>,
     /// Replies by idempotency key: parameters, ticket id, when.
     pub idempotency: BTreeMap<String, (Value, i64, Stamp)>,
     /// Randomness of life: nothing else may draw from it.
@@ -118,9 +124,11 @@ impl World {
             index: Index::default(),
             hooks: Hooks::new(options),
             tokens: Tokens::default(),
+            exports: options.exports.clone(),
             jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
+            uploads: BTreeMap::new(),
             idempotency: BTreeMap::new(),
             life: ChaCha8Rng::seed_from_u64(options.seed),
             chance: ChaCha8Rng::seed_from_u64(options.seed ^ 0x00ff_00ff),
@@ -155,6 +163,7 @@ impl World {
         TicketFrame {
             host: &self.host,
             users: &self.users,
+            problems: &self.index.problems,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,

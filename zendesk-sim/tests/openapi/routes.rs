@@ -26,7 +26,9 @@ pub async fn hold_that_all_are_driven(judge: &Judge, seen: &[Exchange]) {
         let method = Method::from_bytes(route.method.as_bytes()).expect("a method");
         let body = (method != Method::GET).then(|| json!({}));
         let answer = world.send(method, &path, body, Some(&world.token)).await;
-        if answer.body["error"] != "InvalidEndpoint" {
+        // A word where an id belongs is an id that is none.
+        let taken_for_id = answer.body["error"]["title"] == "Invalid attribute" && !path.contains("/1");
+        if answer.body["error"] != "InvalidEndpoint" && !taken_for_id {
             missing.push(format!("{} {} ({})", route.method, route.path, answer.status));
         }
     }

@@ -106,7 +106,7 @@ fn create(world: &mut World, caller: &Caller, kind: Kind, index: usize, row: &Va
         Kind::User => world.create_user(by, now, acts::read(row)?)?,
         Kind::Organization => world.create_organization(by, now, acts::read(row)?)?,
         Kind::Ticket => {
-            let id = world.create_ticket(by, now, acts::read(row)?)?;
+            let id = world.make_ticket(caller, row)?;
             return Ok(json!({"index": index, "id": id, "account_id": world.account_id}));
         }
         Kind::Membership => world.create_membership(now, number("user_id"), number("organization_id"), default)?,
