@@ -2,13 +2,14 @@
 
 use super::error;
 use super::health;
-use super::output::{Format, Table, distance, plain, say, say_json};
+use super::output::{Format, Table, distance, plain, say, say_json, time};
 use super::session::{self, Globals, told};
 use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, pool};
 use crate::model::source::{API_TOKENS_END, Source, SourceState};
 use crate::pipeline::context::Context;
+use crate::pipeline::grant::{self, Standing};
 use crate::pipeline::webhook::BY_HAND;
 use crate::pipeline::{inspect, lifecycle};
 use crate::zendesk::deliveries::Health;
@@ -209,8 +210,10 @@ async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> 
                 format!("deskbridge source resume {}", source.name),
             );
         }
-        credentials(ctx, source, findings).await;
-        webhook(ctx, source, findings).await;
+        if tokens(ctx, source, findings).await? {
+            credentials(ctx, source, findings).await;
+            webhook(ctx, source, findings).await;
+        }
         streams(ctx, source, findings).await?;
     }
     Ok(())
@@ -218,6 +221,40 @@ async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> 
 
 fn subject(source: &Source, part: &str) -> String {
     format!("{} {part}", source.name).trim_end().to_string()
+}
+
+/// How the tokens of a sign-in by browser stand. False when they are gone.
+async fn tokens(ctx: &Context, source: &Source, findings: &mut Findings) -> anyhow::Result<bool> {
+    let (subject, now) = (subject(source, "tokens"), ctx.clock.now());
+    let Some(found) = grant::of(ctx, source).await? else { return Ok(true) };
+    let again = format!("deskbridge source reconnect {} --again", source.name);
+    match grant::standing(&found, grant::warning_time(ctx), now) {
+        Standing::Good => {
+            let words = format!(
+                "are renewed {}; a sign-in lasts till {}",
+                distance(found.renew_at, now),
+                time(found.refresh_expires_at)
+            );
+            findings.ok(subject, words);
+        }
+        Standing::Failing(error) => findings.add(
+            Verdict::Warning,
+            subject,
+            format!("could not be renewed: {error}"),
+            "it is tried again; see the log",
+        ),
+        Standing::EndsSoon(end, error) => findings.add(
+            Verdict::Warning,
+            subject,
+            format!("end {} and cannot be renewed: {error}", distance(end, now)),
+            again,
+        ),
+        Standing::NeedsReconnect(error) => {
+            findings.add(Verdict::Failed, subject, format!("needs reconnect: {error}"), again);
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {
@@ -242,7 +279,7 @@ async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {
             Verdict::Warning,
             &subject,
             format!("an API token, which Zendesk ends on {API_TOKENS_END}"),
-            format!("make an OAuth client in Zendesk, then deskbridge source reconnect {} --client-id ID --client-secret-file FILE", source.name),
+            format!("make an OAuth client in Zendesk, then deskbridge source migrate-to-oauth {} --client-id ID --client-secret-file FILE", source.name),
         );
     }
 }
@@ -272,7 +309,11 @@ async fn webhook(ctx: &Context, source: &Source, findings: &mut Findings) {
         }
         Err(error) => return findings.error(subject, error),
     };
-    let mut wrong: Vec<String> = found.faults.iter().map(Fault::words).collect();
+    let words = |fault: &Fault| match fault {
+        Fault::Stranger(_, name) => format!("{} (its name is {:?})", fault.words(), plain(name)),
+        _ => fault.words(),
+    };
+    let mut wrong: Vec<String> = found.faults.iter().map(words).collect();
     if !found.secret_is_stored {
         wrong.push("its signing secret is not the stored one: what it sends is refused".into());
     }

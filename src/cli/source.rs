@@ -1,6 +1,6 @@
 //! `source`: connected accounts and their lives.
 
-use super::connect::{self, Connect, Reconnect};
+use super::connect::{self, Connect, Migrate, Reconnect};
 use super::error::usage;
 use super::options;
 use super::output::{self, Format, Table, confirm, count, note, say, say_json};
@@ -36,6 +36,9 @@ pub enum SourceCommand {
     /// Connect again (reads what changed since), give new credentials, or mend the webhook.
     #[command(after_long_help = RECONNECT_HELP)]
     Reconnect(Box<Reconnect>),
+    /// Give a source with an API token OAuth credentials: webhook, cursors and data stay.
+    #[command(after_long_help = MIGRATE_HELP)]
+    MigrateToOauth(Box<Migrate>),
     /// Replace the signing secret of our webhook; no webhook is refused meanwhile.
     RotateWebhookSecret(NameOnly),
     /// Put a disconnected source out of sight.
@@ -54,6 +57,8 @@ Secrets are never given on the command line itself, where others on this machine
 
 Examples:
   deskbridge source connect acme --client-id deskbridge --client-secret-file /run/secrets/zendesk
+  deskbridge source connect acme --client-id deskbridge --client-secret-file /run/secrets/zendesk --browser
+  deskbridge source connect acme --client-id deskbridge --public
   ZENDESK_TOKEN=… deskbridge source connect acme --token-env ZENDESK_TOKEN --set opt_in_email=true
   pass zendesk/token | deskbridge source connect https://acme.zendesk.com --name support --token-stdin
   deskbridge source connect acme --token-file token --manual-webhook";
@@ -76,8 +81,17 @@ Without credentials the stored ones are used.
 
 Examples:
   deskbridge source reconnect acme
+  deskbridge source reconnect acme --again                     sign in by browser again
   deskbridge source reconnect acme --token-env ZENDESK_TOKEN
   deskbridge source reconnect acme --manual-webhook --webhook-secret-file secret";
+
+const MIGRATE_HELP: &str = "\
+Zendesk ends API tokens on 2027-04-30. The new credentials are checked first: the same account, an admin's, with all scopes.
+
+Examples:
+  deskbridge source migrate-to-oauth acme --client-id deskbridge --client-secret-file /run/secrets/zendesk
+  deskbridge source migrate-to-oauth acme --client-id deskbridge --client-secret-file /run/secrets/zendesk --browser
+  deskbridge source migrate-to-oauth acme --client-id deskbridge --public";
 
 const RESYNC_HELP: &str = "\
 The same data again changes nothing; deleted people stay deleted.
@@ -150,6 +164,7 @@ pub async fn run(globals: &Globals, command: &SourceCommand) -> anyhow::Result<(
     match command {
         SourceCommand::Connect(args) => connect::connect(&session, args).await,
         SourceCommand::Reconnect(args) => connect::reconnect(&session, args).await,
+        SourceCommand::MigrateToOauth(args) => connect::migrate(&session, args).await,
         SourceCommand::List(format) => source_show::list(&session, *format).await,
         SourceCommand::Show(args) => source_show::show(&session, &args.name, args.format).await,
         SourceCommand::Set(args) => set(&session, args).await,

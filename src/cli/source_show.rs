@@ -4,9 +4,11 @@ use super::options;
 use super::output::{Format, Table, distance, named, say, say_json, time, when};
 use super::session::Session;
 use crate::db;
+use crate::model::grant::Grant;
 use crate::model::source::{Source, SourceState};
 use crate::model::stream::Checkpoint;
 use crate::model::watch::Watch;
+use crate::pipeline::grant::{self, Standing};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
 
@@ -105,10 +107,22 @@ pub async fn show(session: &Session, name: &str, format: Format) -> anyhow::Resu
     let watch = db::webhook_watch::get(&mut *session.db().await?, source.id).await?;
     let tally = tally(session, &source, now).await?;
     if format.json {
-        say_json(&as_json(&source, &streams, watch.as_ref(), &tally));
+        let mut told = as_json(&source, &streams, watch.as_ref(), &tally);
+        if let Some(found) = grant::of(&session.ctx, &source).await? {
+            told["sign_in"] = json!({
+                "granted_at": found.granted_at, "renew_at": found.renew_at, "access_expires_at": found.access_expires_at,
+                "refresh_expires_at": found.refresh_expires_at, "failures": found.failures, "error": found.error,
+                "needs_reconnect": matches!(
+                    grant::standing(&found, grant::warning_time(&session.ctx), now), Standing::NeedsReconnect(_)),
+            });
+        }
+        say_json(&told);
         return Ok(());
     }
     head(&source, watch.as_ref(), &tally, now);
+    if let Some(grant) = grant::of(&session.ctx, &source).await? {
+        print_grant(session, &source.name, &grant);
+    }
     let changed = options::changed(&source.settings);
     if !changed.is_empty() {
         say("\noptions that differ from the defaults");
@@ -169,6 +183,32 @@ fn head(source: &Source, watch: Option<&Watch>, tally: &Tally, now: DateTime<Utc
         String::new()
     };
     line("dead letters", format!("{}{hint}", tally.dead_letters));
+    table.print();
+}
+
+fn print_grant(session: &Session, source: &str, found: &Grant) {
+    let now = session.ctx.clock.now();
+    let mut table = Table::new(&[]);
+    let again = format!("deskbridge source reconnect {source} --again");
+    let (state, todo) = match grant::standing(found, grant::warning_time(&session.ctx), now) {
+        Standing::Good => ("good".to_string(), None),
+        Standing::Failing(error) => (format!("could not be renewed: {error}"), Some("it is tried again".to_string())),
+        Standing::EndsSoon(_, error) => (format!("ends soon and cannot be renewed: {error}"), Some(again)),
+        Standing::NeedsReconnect(error) => (format!("needs reconnect: {error}"), Some(again)),
+    };
+    let lines = [
+        ("signed in", when(found.granted_at, now)),
+        (
+            "access token",
+            format!("ends {}, is renewed {}", when(found.access_expires_at, now), when(found.renew_at, now)),
+        ),
+        ("refresh token", format!("ends {}", when(found.refresh_expires_at, now))),
+        ("state", state),
+    ];
+    for (name, value) in lines.into_iter().chain(todo.map(|todo| ("what to do", todo))) {
+        table.row([format!("  {name}"), value]);
+    }
+    say("\nsign-in by browser");
     table.print();
 }
 

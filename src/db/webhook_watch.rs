@@ -5,11 +5,11 @@ use crate::model::watch::Watch;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Row};
 
-/// Makes sure that a source's webhook is looked at; what is known of it already stays.
+/// Makes sure that a source's webhook is looked at; what is known of it already stays, and repairs are counted anew.
 pub async fn ensure(db: &mut PgConnection, source_id: i64, due_at: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "INSERT INTO webhook_watch (source_id, due_at) VALUES ($1, $2)
-         ON CONFLICT (source_id) DO UPDATE SET due_at = excluded.due_at",
+         ON CONFLICT (source_id) DO UPDATE SET due_at = excluded.due_at, repairs = 0, repairs_since = NULL",
     )
     .bind(source_id)
     .bind(due_at)

@@ -5,6 +5,7 @@ pub mod batch;
 pub mod consent;
 pub mod email;
 pub mod field;
+pub mod grant;
 pub mod job;
 pub mod name;
 pub mod organization;

@@ -1,6 +1,7 @@
 //! Sources: a connected Zendesk account, or a name under which files are imported, with its options.
 
 use super::field::{FieldPolicy, SystemField};
+use super::grant::Pair;
 use super::name::NameSplitting;
 use super::person::IdentityKind;
 use super::retention::Retention;
@@ -246,6 +247,16 @@ pub enum Credentials {
         /// Its secret.
         client_secret: String,
     },
+    /// An admin who signed in by browser. The tokens that change stand beside the source, in its grant.
+    Browser {
+        /// Unique identifier of the OAuth client.
+        client_id: String,
+        /// Its secret; None for a public client.
+        client_secret: Option<String>,
+        /// Tokens of a sign-in that is not stored yet.
+        #[serde(skip)]
+        fresh: Option<Box<Pair>>,
+    },
     /// The legacy way, which ends on 2027-04-30.
     ApiToken {
         /// Address of the admin it acts as.
@@ -260,6 +271,7 @@ impl std::fmt::Debug for Credentials {
         f.write_str(match self {
             Credentials::Bearer { .. } => "Bearer(***)",
             Credentials::ClientCredentials { .. } => "ClientCredentials(***)",
+            Credentials::Browser { .. } => "Browser(***)",
             Credentials::ApiToken { .. } => "ApiToken(***)",
         })
     }

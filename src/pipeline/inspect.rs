@@ -1,6 +1,7 @@
 //! Inspect: what a source's account says of our credentials and our webhook, without changing anything.
 
 use super::context::{Context, FlowError};
+use super::grant;
 use super::lifecycle::LifecycleError;
 use super::webhook;
 use crate::db;
@@ -55,7 +56,7 @@ pub async fn webhook(ctx: &Context, source: &Source) -> Result<Option<Webhook>, 
     };
     let secret = webhooks::signing_secret(&api, &ours.id).await?;
     let now = ctx.clock.now();
-    let log = deliveries::log(&api, &ours.id, Some(now - LATELY), now).await;
+    let log = deliveries::log(&api, &ours.id, Some(now - LATELY), now, usize::MAX).await;
     let secret_is_stored = webhook::is_stored(ctx, source, &secret);
     Ok(Some(Webhook { faults: view.faults, secret_is_stored, health: log.ok().map(|log| log.health) }))
 }
@@ -74,7 +75,7 @@ pub struct SourceHealth {
 /// Something that is wrong.
 #[derive(Debug, serde::Serialize)]
 pub struct Problem {
-    /// `credentials`, `webhook`, or a stream.
+    /// `credentials`, `sign-in`, `webhook`, or a stream.
     pub part: &'static str,
     /// What is wrong.
     pub problem: String,
@@ -94,6 +95,12 @@ pub async fn health(ctx: &Context) -> Result<Vec<SourceHealth>, FlowError> {
             problems.extend(problem.map(|problem| Problem { part, problem, remedy, since }));
         };
         add("credentials", source.error, source.remedy, source.failing_since);
+        if let Some(found) = db::grant::get(&mut db, source.id).await? {
+            let (problem, since) =
+                (grant::standing(&found, grant::warning_time(ctx), ctx.clock.now()).problem(), found.lost_at);
+            let remedy = format!("deskbridge source reconnect {} --again", source.name);
+            add("sign-in", problem, Some(remedy), since);
+        }
         if let Some(watch) = db::webhook_watch::get(&mut db, source.id).await? {
             add("webhook", watch.problem, watch.remedy, watch.since);
         }

@@ -27,8 +27,11 @@ const EXPORTS_LAG: Duration = Duration::seconds(90);
 /// Deliveries that ended a moment ago are looked at the next time: others of the same second may not be in the log yet.
 const LOG_LAG: Duration = Duration::seconds(5);
 
-/// Failed deliveries whose bytes are asked for in one look; what is beyond comes by the exports only.
+/// Failed deliveries whose bytes are asked for in one look, the earliest first; the next look comes soon for the rest.
 const MOST_RECOVERED: usize = 30;
+
+/// How soon that is.
+const NEXT_FOR_THE_REST: Duration = Duration::seconds(60);
 
 /// What a look has found and done.
 #[derive(Default)]
@@ -124,7 +127,7 @@ async fn read_log(ctx: &Context, api: &Api<'_>, source: &Source, watch: &Watch, 
     let until = ctx.clock.now() - LOG_LAG;
     // What failed before the source was connected is no loss.
     let since = watch.log_through.or(source.connected_at);
-    match deliveries::log(api, id, since, until).await {
+    match deliveries::log(api, id, since, until, MOST_RECOVERED).await {
         Ok(log) => found.log = log,
         Err(error) => {
             tracing::info!(source = source.name, error = %error, "Zendesk's log of deliveries could not be read");
@@ -132,7 +135,7 @@ async fn read_log(ctx: &Context, api: &Api<'_>, source: &Source, watch: &Watch, 
         }
     }
     let recipient = recipient(ctx, source, found.secret.as_ref());
-    for invocation in found.log.lost.iter().take(MOST_RECOVERED) {
+    for (invocation, _) in &found.log.lost {
         let Ok(Some(sent)) = deliveries::sent(api, id, invocation).await else {
             found.touched.extend(touched_by(None));
             continue;
@@ -148,9 +151,6 @@ async fn read_log(ctx: &Context, api: &Api<'_>, source: &Source, watch: &Watch, 
     }
     // The log begins with the latest; they are applied in the order in which they were sent.
     found.recovered.reverse();
-    if found.log.lost.len() > MOST_RECOVERED {
-        found.touched.extend(touched_by(None));
-    }
 }
 
 /// Whom a delivery from the log is for: its signature is checked like that of one that arrives.
@@ -286,6 +286,7 @@ async fn write(
     if !db::job::fence(&mut tx, lease, until).await? {
         return Err(FlowError::LeaseLost);
     }
+    let next = if found.log.has_more { next.min(now + NEXT_FOR_THE_REST) } else { next };
     let mut touched = found.touched;
     if found.repaired.iter().chain(&found.left).any(Fault::loses) || found.is_new_secret {
         touched.extend(touched_by(None));

@@ -63,10 +63,12 @@ impl Health {
 pub struct Log {
     /// How many of each.
     pub health: Health,
-    /// Invocations that did not arrive, the latest first, each once.
-    pub lost: Vec<String>,
+    /// Invocations that did not arrive, the latest first, each once, with the time at which they ended.
+    pub lost: Vec<(String, DateTime<Utc>)>,
     /// Time of the latest line that was looked at.
     pub through: Option<DateTime<Utc>>,
+    /// Whether more was lost than was asked for: what ended after `through` is left to the next time.
+    pub has_more: bool,
 }
 
 #[derive(Deserialize)]
@@ -88,16 +90,24 @@ struct Line {
     #[serde(default)]
     status: String,
     status_code: Option<u16>,
+    #[serde(deserialize_with = "lenient_time")]
     latest_completed_at: Option<DateTime<Utc>>,
 }
 
-/// Reads the log of what ended after `since` and not after `until`. A delivery that was held back and arrived later counts as
-/// arrived only.
+/// A time that cannot be read costs its line, not the page.
+fn lenient_time<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| DateTime::parse_from_rfc3339(&text).ok()).map(|at| at.to_utc()))
+}
+
+/// Reads the log of what ended after `since` and not after `until`, up to the earliest `most` that were lost. A delivery that
+/// was held back and arrived later counts as arrived only.
 pub async fn log(
     api: &Api<'_>,
     webhook_id: &str,
     since: Option<DateTime<Utc>>,
     until: DateTime<Utc>,
+    most: usize,
 ) -> Result<Log, ApiError> {
     let mut lines = Vec::new();
     let mut after: Option<String> = None;
@@ -115,7 +125,17 @@ pub async fn log(
             _ => break,
         }
     }
-    Ok(judge(&lines, until))
+    Ok(earliest(&lines, until, most))
+}
+
+/// The log up to the time at which the earliest `most` were lost, and those of the same second.
+fn earliest(lines: &[Line], until: DateTime<Utc>, most: usize) -> Log {
+    let log = judge(lines, until);
+    let Some((_, cut)) = log.lost.len().checked_sub(most.max(1)).filter(|beyond| *beyond > 0).map(|n| &log.lost[n])
+    else {
+        return log;
+    };
+    Log { has_more: true, ..judge(lines, *cut) }
 }
 
 fn judge(lines: &[Line], until: DateTime<Utc>) -> Log {
@@ -137,11 +157,11 @@ fn judge(lines: &[Line], until: DateTime<Utc>) -> Log {
             Fate::Pending => {}
             Fate::Failed => {
                 log.health.failed += 1;
-                log.lost.push(line.id.clone());
+                log.lost.push((line.id.clone(), at));
             }
             Fate::Held => {
                 log.health.held += 1;
-                log.lost.push(line.id.clone());
+                log.lost.push((line.id.clone(), at));
             }
         }
     }
@@ -230,9 +250,14 @@ mod tests {
             line("y", "something new", None, 19),
             line("p", "retrying", Some(409), 18),
         ];
-        let log = judge(&lines, at(90).expect("a time"));
-        assert_eq!(log.lost, ["f", "b", "y"]);
+        let until = at(90).expect("a time");
+        let ids = |log: &Log| log.lost.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+        let log = earliest(&lines, until, 3);
+        assert_eq!((ids(&log), log.has_more), (vec!["f".to_string(), "b".into(), "y".into()], false));
         assert_eq!(log.health, Health { arrived: 1, failed: 2, held: 1 });
         assert_eq!(log.through, at(50));
+        let part = earliest(&lines, until, 2);
+        assert_eq!((ids(&part), part.has_more), (vec!["b".to_string(), "y".into()], true));
+        assert_eq!((part.health, part.through), (Health { arrived: 1, failed: 1, held: 1 }, at(30)));
     }
 }

@@ -10,6 +10,7 @@ mod faults;
 mod import;
 mod inbound;
 mod lifecycle;
+mod oauth;
 mod oddities;
 mod people;
 mod retention;

@@ -6,6 +6,8 @@ use deskbridge::model::source::Credentials;
 use deskbridge::zendesk::client::{Client, ClientOptions};
 use deskbridge::zendesk::decode::{self, PageError};
 use deskbridge::zendesk::error::Kind;
+use deskbridge::zendesk::limiter::Alone;
+use deskbridge::zendesk::purse::Shares;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,11 +45,11 @@ fn client(base_url: &str) -> Client {
         connect_timeout: Duration::from_secs(5),
         max_response_bytes: 1 << 20,
         user_agent: "deskbridge".into(),
-        requests_per_minute: 1_000,
-        incremental_per_minute: 10,
+        shares: Shares { requests: 1_000, exports: 10, share: 1.0, urgent_share: 0.0 },
     };
     let credentials = Credentials::Bearer { token: "a-secret".into() };
-    Client::new(options, credentials, Clock::manual(chrono::DateTime::UNIX_EPOCH)).expect("a client")
+    Client::new(options, credentials, Clock::manual(chrono::DateTime::UNIX_EPOCH), Arc::new(Alone::default()))
+        .expect("a client")
 }
 
 /// A recorded answer's body by what it has to be.

@@ -339,6 +339,9 @@ fn set_rare(user: &mut User, patch: &UserPatch, now: Stamp, events: &mut Events)
         events.push(("user.default_group_changed", json!({"current": words(Some(group)), "previous": words(before)})));
         events.push(("user.group_membership_created", json!({"group": {"id": group.to_string()}})));
     }
+    if let Some(signature) = &patch.signature {
+        user.signature.clone_from(signature);
+    }
     if let Some(only) = patch.only_private_comments.filter(|only| *only != user.only_private_comments) {
         events.push(("user.only_private_comments_changed", json!({"current": only, "previous": !only})));
         user.only_private_comments = only;

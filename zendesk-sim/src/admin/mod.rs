@@ -69,6 +69,7 @@ fn at_once(shared: &Shared, req: &Req, method: &str, rest: &[&str]) -> Reply {
             Reply::ok(&json!({"users": gate.world.users.len()}))
         }
         ("GET", ["acts"]) => acts(&gate.world, req),
+        ("GET", ["state", "contacts"]) => shared.sell().truth(req),
         ("GET", ["state", what]) => truth::answer(&gate.world, req, what),
         _ => Reply::no_endpoint(),
     }

@@ -7,12 +7,14 @@ mod faults;
 mod jobs;
 mod plan;
 mod rates;
+mod sell;
 
 pub use exports::{Exports, StreamEnd};
 pub use faults::{EventIds, Faults};
 pub use jobs::Jobs;
 pub use plan::Plan;
 pub use rates::{Rates, Said, Spelling, Window};
+pub use sell::Sell;
 
 use crate::clock::ClockMode;
 use crate::time::Stamp;
@@ -81,6 +83,12 @@ pub struct Settings {
     /// How many records each record stands for: pages hold that many fewer, counts tell that many more [default: 1]
     #[arg(long)]
     pub row_weight: Option<usize>,
+    /// Address of Sell's API; port 0 takes a free one [default: none]
+    #[arg(long)]
+    pub sell_listen: Option<String>,
+    /// What Sell has and allows (file only)
+    #[arg(skip)]
+    pub sell: Option<Sell>,
     /// How limits are kept and told (file only)
     #[arg(skip)]
     pub rates: Option<Rates>,
@@ -122,6 +130,8 @@ impl Settings {
             rates: self.rates.or(under.rates),
             jobs: self.jobs.or(under.jobs),
             exports: self.exports.or(under.exports),
+            sell_listen: self.sell_listen.or(under.sell_listen),
+            sell: self.sell.or(under.sell),
             faults: self.faults.or(under.faults),
         }
     }
@@ -181,6 +191,10 @@ pub struct Options {
     pub jobs: Jobs,
     /// How the incremental exports end.
     pub exports: Exports,
+    /// Where Sell's API is served, if it is.
+    pub sell_listen: Option<String>,
+    /// What Sell has and allows.
+    pub sell: Sell,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -225,6 +239,8 @@ impl TryFrom<Settings> for Options {
             rates: given.rates.unwrap_or_default(),
             jobs,
             exports: given.exports.unwrap_or_default(),
+            sell_listen: given.sell_listen,
+            sell: given.sell.unwrap_or_default(),
             faults: given.faults.unwrap_or_default(),
         })
     }
