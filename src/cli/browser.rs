@@ -72,7 +72,7 @@ async fn wait(session: &Session, begun: &Begun) -> anyhow::Result<Value> {
 async fn see_that_a_daemon_listens(session: &Session) -> anyhow::Result<()> {
     let address = health::here(session.ctx.settings.admin.listen);
     match tokio::time::timeout(Duration::from_secs(3), health::ready(address)).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok((200 | 503, _))) => Ok(()),
         _ => Err(failed(
             format!("{address} (admin.listen) is taken by something that is no deskbridge daemon"),
             "the answer of the browser comes there: free the port, or set admin.listen to another one here and for the daemon",

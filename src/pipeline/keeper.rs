@@ -125,6 +125,9 @@ impl Keeper {
                 return Err(Kind::Unauthorized);
             }
             let dead = self.is_dead(&held);
+            if !dead && grant.renewal(self.0.clock.now()) != Renewal::Free {
+                return Ok(held); // good still, and not ours to renew now
+            }
             match self.attempt(&grant).await? {
                 Attempt::Renewed => {}
                 _ if !dead => return Ok(held),

@@ -17,6 +17,7 @@ mod retention;
 mod schema;
 mod support;
 mod tidy;
+mod unknown;
 mod webhook_rotation;
 mod webhook_watch;
 mod webhooks;

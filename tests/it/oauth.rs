@@ -1,6 +1,7 @@
 //! OAuth whole: signing in by browser against the consent page, renewal by one of several daemons, crashes in its midst,
 //! revocation, and the way from an API token.
 
+mod command;
 mod crashes;
 
 use crate::support::{Setup, World};

@@ -75,11 +75,12 @@ impl Stream {
     }
 
     /// Where a time export goes on from. Users and tickets were recorded going on after the last second,
-    /// the others are documented to repeat it; a second that is not over yet is always repeated.
-    fn end_time(self, last: Stamp, start: Stamp, more: bool, now: Stamp) -> Stamp {
+    /// the others are documented to repeat it; a second that is not over yet is always repeated. Where a row stands for
+    /// many, repeating one would repeat a whole page.
+    fn end_time(self, last: Stamp, start: Stamp, page: &Page, req: &Req, now: Stamp) -> Stamp {
         match self {
             Self::Users | Self::Tickets => last.plus(1).min(now.max(last)),
-            _ if more && last <= start => last.plus(1),
+            _ if page.more && (last <= start || req.weight > 1) => last.plus(1),
             Self::Organizations | Self::TicketEvents | Self::MetricEvents => last,
         }
     }
@@ -193,7 +194,7 @@ fn by_time(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Rep
     let until = stream.until(caller.now);
     let page = rows(world, stream, Bound::Included((start, 0)), until, req.page_rows(per_page(req)), true, &without);
     let last = page.rows.last().map(|row| row.place.0);
-    let mut end = last.map(|last| stream.end_time(last, start, page.more, caller.now).0);
+    let mut end = last.map(|last| stream.end_time(last, start, &page, req, caller.now).0);
     if end.is_none() && world.exports.end == StreamEnd::Repeat {
         end = Some(start.0);
     }
