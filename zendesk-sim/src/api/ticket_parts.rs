@@ -63,11 +63,23 @@ fn audits(world: &World, caller: &Caller, req: &Req, ticket: &Ticket, rest: &[&s
 }
 
 /// Tags a request names: a list, or words in a text.
-pub fn asked_tags(req: &Req) -> Vec<String> {
+fn asked_tags(req: &Req) -> Vec<String> {
     let given = &req.body["tags"];
     let listed = given.as_array().into_iter().flatten().filter_map(Value::as_str);
     let words = given.as_str().or_else(|| req.q("tags")).unwrap_or_default();
-    listed.chain(words.split([' ', ','])).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+    listed.chain(words.split([' ', ','])).filter(|tag| !tag.is_empty()).map(str::to_lowercase).collect()
+}
+
+/// The tags after a request: POST sets, PUT adds, DELETE takes away; none if it only asks.
+pub fn tags_after(req: &Req, before: &[String]) -> Option<Vec<String>> {
+    let asked = asked_tags(req);
+    let kept = before.iter().cloned();
+    match req.method.as_str() {
+        "POST" => Some(asked),
+        "PUT" => Some(kept.chain(asked.iter().filter(|tag| !before.contains(tag)).cloned()).collect()),
+        "DELETE" => Some(kept.filter(|tag| !asked.contains(tag)).collect()),
+        _ => None,
+    }
 }
 
 fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
