@@ -209,7 +209,6 @@ fn write_inside(world: &World, kind: &str, name: &str, record: &mut Value) {
     }
     let Some(ticket) = world.tickets.get(&id).filter(|_| kind == "tickets") else { return };
     record[name] = match name {
-        "metric_sets" => return record["metric_set"] = world.ticket_metrics(ticket),
         "last_audits" => return record["last_audit"] = world.last_audit(id),
         "comment_count" => ticket.comments().count().into(),
         // In each ticket, as Zendesk's staff tell and tap-zendesk reads.
