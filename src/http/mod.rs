@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod health;
 pub mod recipients;
+pub mod serve;
 pub mod webhook;
 
 use axum::Router;
