@@ -52,8 +52,11 @@ async fn status(mut stream: TcpStream) -> String {
     String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().chars().skip(9).take(3).collect()
 }
 
+/// A head line's name, and what stands in place of its good value; none: the line is left out.
+type Change<'a> = (&'a str, Option<&'a str>);
+
 /// A delivery with the given head lines in place of the good ones of the same names; `None` takes one out.
-fn delivery(secret: &str, at: &str, body: &[u8], changes: &[(&str, Option<&str>)], more: &[u8]) -> Vec<u8> {
+fn delivery(secret: &str, at: &str, body: &[u8], changes: &[Change<'_>], more: &[u8]) -> Vec<u8> {
     let signature = sign(secret, at, body);
     let length = body.len().to_string();
     let good = [
@@ -93,7 +96,7 @@ async fn malformed_headers_are_refused_and_stored_nowhere() {
     let body = event("bad");
     let long = "A".repeat(10_000);
     let huge = "A".repeat(1_000_000);
-    let cases: [(&[(&str, Option<&str>)], &[u8], &str); 19] = [
+    let cases: [(&[Change<'_>], &[u8], &str); 19] = [
         (&[(SIGNATURE, None)], b"", "401"),
         (&[(TIMESTAMP, None)], b"", "401"),
         (&[(SIGNATURE, Some(""))], b"", "401"),
