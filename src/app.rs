@@ -141,6 +141,32 @@ async fn listen(address: SocketAddr, key: &'static str) -> Result<TcpListener, S
     TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, key, error })
 }
 
+/// Listens where Zendesk sends people back to, for as long as a sign-in takes and no daemon does. None when the address is
+/// taken: most likely by a daemon, which takes the answer as well.
+pub async fn listen_for_sign_in(ctx: &Context) -> Result<Option<SignInListener>, StartError> {
+    let listener = match listen(ctx.settings.admin.listen, "admin.listen").await {
+        Err(StartError::Listen { error, .. }) if error.kind() == std::io::ErrorKind::AddrInUse => return Ok(None),
+        other => other?,
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(serve(listener, crate::http::callback(ctx.clone()), bounds(&ctx.settings), stop.clone()));
+    Ok(Some(SignInListener { stop, task }))
+}
+
+/// A listener for one sign-in.
+pub struct SignInListener {
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl SignInListener {
+    /// Ends it once the browser has its page.
+    pub async fn end(self) {
+        self.stop.cancel();
+        _ = tokio::time::timeout(Duration::from_secs(3), self.task).await;
+    }
+}
+
 /// Without upkeep, histograms grow for as long as nobody scrapes.
 async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_secs(5));
@@ -158,7 +184,12 @@ impl Daemon {
         self.stop.cancel();
         self.tasks.close();
         let grace = Duration::from_secs(self.ctx.settings.shutdown.grace_secs);
-        let ended = tokio::time::timeout(grace, self.tasks.wait()).await.is_ok();
+        self.ctx.renewals.close();
+        let ended = tokio::time::timeout(grace, async {
+            self.tasks.wait().await;
+            self.ctx.renewals.wait().await;
+        });
+        let ended = ended.await.is_ok();
         self.ctx.pool.close().await;
         ended
     }

@@ -79,7 +79,7 @@ sections! {
         max_connections: usize, idle_timeout_secs: u64,
     }
     /// `[admin]`: what operators reach.
-    Admin { #[serde(deserialize_with = "listen")] listen: SocketAddr }
+    Admin { #[serde(deserialize_with = "listen")] listen: SocketAddr, #[serde(deserialize_with = "base_url")] base_url: Option<String> }
     /// `[webhook]`: limits on what arrives.
     Webhook {
         max_body_bytes: usize, freshness_secs: u64,
@@ -91,8 +91,8 @@ sections! {
     Zendesk {
         allowed_base_urls: Vec<String>,
         timeout_secs: u64, connect_timeout_secs: u64, max_response_bytes: usize,
-        requests_share: f64, requests_per_minute: u32, incremental_per_minute: u32, page_size: u32,
-        contacts_every_secs: u64, others_every_secs: u64,
+        requests_share: f64, urgent_share: f64, requests_per_minute: u32, incremental_per_minute: u32, page_size: u32,
+        contacts_every_secs: u64, others_every_secs: u64, webhook_check_secs: u64, refresh_warning_days: u32,
         #[serde(deserialize_with = "user_agent")] user_agent: String,
     }
     /// `[retention]`: how long what is kept.
@@ -267,6 +267,7 @@ impl Settings {
             ("zendesk.requests_per_minute", zendesk.requests_per_minute.into()),
             ("zendesk.incremental_per_minute", zendesk.incremental_per_minute.into()),
             ("zendesk.contacts_every_secs", zendesk.contacts_every_secs),
+            ("zendesk.webhook_check_secs", zendesk.webhook_check_secs),
             ("zendesk.others_every_secs", zendesk.others_every_secs),
             ("retention.activity_days", retention.activity_days.into()),
             ("retention.raw_event_days", retention.raw_event_days.into()),
@@ -282,6 +283,7 @@ impl Settings {
         let enough = u64::from(database.max_connections) >= worker.concurrency as u64 + 2;
         let in_order = database.lock_timeout_secs < database.statement_timeout_secs;
         let polled = worker.poll_interval_ms < worker.lease_secs.saturating_mul(1_000);
+        let urgent = (0.0..=0.5).contains(&zendesk.urgent_share);
         let share = zendesk.requests_share > 0.0 && zendesk.requests_share <= 1.0;
         require(
             enough,
@@ -311,6 +313,7 @@ impl Settings {
             "must be at most zendesk.timeout_secs",
         );
         require(share, "zendesk.requests_share", "must be above 0 and at most 1");
+        require(urgent, "zendesk.urgent_share", "must be 0 to 0.5");
         require((1..=1_000).contains(&zendesk.page_size), "zendesk.page_size", "must be 1 to 1000");
     }
 
@@ -328,12 +331,11 @@ impl Settings {
             "database.url",
             "must be postgres://user@host:5432/name; set DESKBRIDGE__DATABASE__URL or DESKBRIDGE__DATABASE__URL_FILE",
         );
-        let public = self.public.base_url.as_deref();
-        require(
-            public.is_none_or(|url| is_base_url(url, |host| host == "localhost" || host.starts_with("127."))),
-            "public.base_url",
-            "must be https://HOST, http only for localhost, without user, query and fragment",
-        );
+        for (url, key) in [(&self.public.base_url, "public.base_url"), (&self.admin.base_url, "admin.base_url")] {
+            let good = |url: &str| is_base_url(url, |host| host == "localhost" || host.starts_with("127."));
+            let words = "must be https://HOST, http only for localhost, without user, query and fragment";
+            require(url.as_deref().is_none_or(good), key, words);
+        }
         let simulated = &self.zendesk.allowed_base_urls;
         require(
             simulated.iter().all(|url| is_base_url(url, |_| true)),

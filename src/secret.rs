@@ -187,6 +187,21 @@ fn parts(sealed: &[u8]) -> Option<([u8; KEY_ID_BYTES], [u8; NONCE_BYTES], &[u8])
     known.then_some((id.try_into().ok()?, nonce.try_into().ok()?, ciphertext))
 }
 
+/// Whether two secrets are the same, in a time that tells nothing about where they differ.
+#[must_use]
+pub fn same(a: &str, b: &str) -> bool {
+    // Compared by a digest under a key of this moment: how its bytes differ is chance.
+    let key: [u8; 32] = rand::random();
+    let digest = hmac(&key).chain_update(a).finalize().into_bytes();
+    hmac(&key).chain_update(b).verify_slice(&digest).is_ok()
+}
+
+/// A word that nobody guesses: 256 bits, in letters, digits, `-` and `_`.
+#[must_use]
+pub fn random_word() -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
 /// Reads a file that holds a secret.
 ///
 /// # Errors
@@ -271,6 +286,14 @@ mod tests {
         }
         let error = Sealer::new(&key(1), &[SecretText::new("x")]).unwrap_err();
         assert!(error.to_string().starts_with("key 1 of DESKBRIDGE__PREVIOUS_SECRET_KEYS"));
+    }
+
+    #[test]
+    fn secrets_are_compared_whole_and_made_by_chance() {
+        assert!(same("hunter2", "hunter2") && same("", ""));
+        assert!(!same("hunter2", "hunter3") && !same("hunter2", "hunter") && !same("", "h"));
+        let (one, other) = (random_word(), random_word());
+        assert_eq!((one.len(), one == other), (43, false), "long enough for a PKCE verifier too");
     }
 
     #[test]

@@ -26,10 +26,24 @@ pub const STREAM_FRESHNESS: &str = "deskbridge_stream_freshness_seconds";
 pub const ZENDESK_REQUESTS: &str = "deskbridge_zendesk_requests_total";
 /// Requests that a budget still allows this minute, by `source` and `budget`.
 pub const ZENDESK_BUDGET_LEFT: &str = "deskbridge_zendesk_budget_left";
+/// Requests that Zendesk refused with 429, by whose doing.
+pub const ZENDESK_THROTTLED: &str = "deskbridge_zendesk_throttled_total";
+/// Deliveries of our webhook as Zendesk's log tells them, by `source` and `outcome`.
+pub const WEBHOOK_DELIVERIES: &str = "deskbridge_webhook_deliveries_total";
+/// Repairs of our webhook in Zendesk, by `source`.
+pub const WEBHOOK_REPAIRS: &str = "deskbridge_webhook_repairs_total";
+/// 1 while our webhook in Zendesk is as it should be, by `source`.
+pub const WEBHOOK_OK: &str = "deskbridge_webhook_ok";
 /// Open dead letters, by `source`.
 pub const DEAD_LETTERS: &str = "deskbridge_dead_letters";
 /// Jobs, by `state`.
 pub const JOBS: &str = "deskbridge_jobs";
+/// Renewals of OAuth tokens, by `source` and `outcome`.
+pub const OAUTH_REFRESHES: &str = "deskbridge_oauth_refreshes_total";
+/// Time until the refresh token of a source ends, by `source`.
+pub const OAUTH_ENDS: &str = "deskbridge_oauth_refresh_token_ends_seconds";
+/// 1 for a source that needs to be connected again, else 0, by `source`.
+pub const NEEDS_RECONNECT: &str = "deskbridge_source_needs_reconnect";
 /// How long runs took, by `kind` and `stream`.
 pub const RUN_DURATION: &str = "deskbridge_run_duration_seconds";
 
@@ -140,8 +154,18 @@ pub fn describe_metrics() {
         Unit::Seconds,
         "Time since a stream was last read to its end, by source and stream"
     );
+    describe_counter!(OAUTH_REFRESHES, "Renewals of OAuth tokens, by source and outcome (ok, failed, lost)");
+    describe_gauge!(OAUTH_ENDS, Unit::Seconds, "Time until the refresh token of a source ends, by source");
+    describe_gauge!(NEEDS_RECONNECT, "1 for a source that needs to be connected again, else 0, by source");
     describe_counter!(ZENDESK_REQUESTS, "Requests to Zendesk, by source, endpoint and outcome");
-    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows this minute, by source and budget");
+    describe_gauge!(ZENDESK_BUDGET_LEFT, "Requests that a budget still allows, by source and budget");
+    describe_counter!(
+        ZENDESK_THROTTLED,
+        "Requests refused with 429, by source and cause: own when our own count had forbidden it, others when others used the limit"
+    );
+    describe_counter!(WEBHOOK_DELIVERIES, "Deliveries by Zendesk's log, by source and outcome");
+    describe_counter!(WEBHOOK_REPAIRS, "Repairs of our webhook in Zendesk, by source");
+    describe_gauge!(WEBHOOK_OK, "1 while our webhook in Zendesk is as it should be, by source");
     describe_gauge!(DEAD_LETTERS, "Open dead letters, by source");
     describe_gauge!(JOBS, "Jobs, by state");
     describe_histogram!(RUN_DURATION, Unit::Seconds, "How long runs took, by kind and stream");

@@ -2,14 +2,17 @@
 
 use super::error;
 use super::health;
-use super::output::{Format, Table, distance, plain, say, say_json};
+use super::output::{Format, Table, distance, plain, say, say_json, time};
 use super::session::{self, Globals, told};
 use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, pool};
 use crate::model::source::{API_TOKENS_END, Source, SourceState};
 use crate::pipeline::context::Context;
+use crate::pipeline::grant::{self, Standing};
+use crate::pipeline::webhook::BY_HAND;
 use crate::pipeline::{inspect, lifecycle};
+use crate::zendesk::deliveries::Health;
 use crate::zendesk::webhooks::Fault;
 use serde_json::{Value, json};
 
@@ -207,8 +210,10 @@ async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> 
                 format!("deskbridge source resume {}", source.name),
             );
         }
-        credentials(ctx, source, findings).await;
-        webhook(ctx, source, findings).await;
+        if tokens(ctx, source, findings).await? {
+            credentials(ctx, source, findings).await;
+            webhook(ctx, source, findings).await;
+        }
         streams(ctx, source, findings).await?;
     }
     Ok(())
@@ -216,6 +221,40 @@ async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> 
 
 fn subject(source: &Source, part: &str) -> String {
     format!("{} {part}", source.name).trim_end().to_string()
+}
+
+/// How the tokens of a sign-in by browser stand. False when they are gone.
+async fn tokens(ctx: &Context, source: &Source, findings: &mut Findings) -> anyhow::Result<bool> {
+    let (subject, now) = (subject(source, "tokens"), ctx.clock.now());
+    let Some(found) = grant::of(ctx, source).await? else { return Ok(true) };
+    let again = format!("deskbridge source reconnect {} --again", source.name);
+    match grant::standing(&found, grant::warning_time(ctx), now) {
+        Standing::Good => {
+            let words = format!(
+                "are renewed {}; a sign-in lasts till {}",
+                distance(found.renew_at, now),
+                time(found.refresh_expires_at)
+            );
+            findings.ok(subject, words);
+        }
+        Standing::Failing(error) => findings.add(
+            Verdict::Warning,
+            subject,
+            format!("could not be renewed: {error}"),
+            "it is tried again; see the log",
+        ),
+        Standing::EndsSoon(end, error) => findings.add(
+            Verdict::Warning,
+            subject,
+            format!("end {} and cannot be renewed: {error}", distance(end, now)),
+            again,
+        ),
+        Standing::NeedsReconnect(error) => {
+            findings.add(Verdict::Failed, subject, format!("needs reconnect: {error}"), again);
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {
@@ -240,7 +279,7 @@ async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {
             Verdict::Warning,
             &subject,
             format!("an API token, which Zendesk ends on {API_TOKENS_END}"),
-            format!("make an OAuth client in Zendesk, then deskbridge source reconnect {} --client-id ID --client-secret-file FILE", source.name),
+            format!("make an OAuth client in Zendesk, then deskbridge source migrate-to-oauth {} --client-id ID --client-secret-file FILE", source.name),
         );
     }
 }
@@ -257,16 +296,72 @@ async fn webhook(ctx: &Context, source: &Source, findings: &mut Findings) {
         };
         return findings.add(Verdict::Failed, subject, "no signing secret is stored: webhooks are refused", todo);
     }
-    match inspect::webhook(ctx, source).await {
-        Ok(None) => findings.ok(subject, "set up by hand; its signing secret is stored"),
-        Ok(Some(faults)) if faults.is_empty() => {
-            findings.ok(subject, "is there, active, and sends every type of event that is applied")
+    let by_hand = source.webhook_id.as_deref() == Some(BY_HAND);
+    let found = match inspect::webhook(ctx, source).await {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            return findings
+                .ok(subject, "its signing secret is stored; it cannot be looked at, since public.base_url is not set");
         }
-        Ok(Some(faults)) => {
-            let words: Vec<&str> = faults.iter().map(Fault::words).collect();
-            findings.add(Verdict::Failed, subject, words.join(", "), reconnect);
+        Err(error) if by_hand => {
+            let detail = format!("set up by hand; its signing secret is stored; it cannot be looked at: {error}");
+            return findings.ok(subject, detail);
         }
-        Err(error) => findings.error(subject, error),
+        Err(error) => return findings.error(subject, error),
+    };
+    let words = |fault: &Fault| match fault {
+        Fault::Stranger(_, name) => format!("{} (its name is {:?})", fault.words(), plain(name)),
+        _ => fault.words(),
+    };
+    let mut wrong: Vec<String> = found.faults.iter().map(words).collect();
+    if !found.secret_is_stored {
+        wrong.push("its signing secret is not the stored one: what it sends is refused".into());
+    }
+    if wrong.is_empty() {
+        let how = if by_hand { "set up by hand; is there" } else { "is there" };
+        findings.ok(&subject, format!("{how}, active, and sends every type of event that is applied"));
+    } else {
+        let verdict = if found.faults.iter().all(|fault| !fault.is_ours()) && found.secret_is_stored {
+            Verdict::Warning
+        } else {
+            Verdict::Failed
+        };
+        findings.add(verdict, &subject, wrong.join(", "), mend(source, &found, by_hand));
+    }
+    deliveries(source, found.health, findings);
+}
+
+/// What to do about a webhook that is not as it should be.
+fn mend(source: &Source, found: &inspect::Webhook, by_hand: bool) -> String {
+    if found.faults.iter().any(|fault| !fault.is_ours()) && found.faults.len() == 1 {
+        return "delete that webhook in Zendesk (Admin Center > Webhooks), or give it another address".into();
+    }
+    match (by_hand, source.settings.repair_webhook) {
+        (true, _) => format!(
+            "put it right in Zendesk; a new signing secret: deskbridge source reconnect {} --manual-webhook --webhook-secret-file FILE",
+            source.name
+        ),
+        (false, true) => format!("a running daemon repairs it; at once: deskbridge source reconnect {}", source.name),
+        (false, false) => format!("deskbridge source reconnect {}", source.name),
+    }
+}
+
+/// What became of the deliveries of the last day.
+fn deliveries(source: &Source, health: Option<Health>, findings: &mut Findings) {
+    let subject = subject(source, "deliveries");
+    let Some(health) = health else { return };
+    let detail = format!(
+        "of the last 24 hours: {} arrived, {} failed, {} held back by Zendesk (circuit broken or throttled)",
+        health.arrived, health.failed, health.held
+    );
+    match health.lost() {
+        0 => findings.ok(subject, detail),
+        _ => findings.add(
+            Verdict::Warning,
+            subject,
+            detail,
+            "nothing for the data: the exports bring it. If it goes on, look at the daemon's log for webhooks answered 401 or 503, and at what stands between it and Zendesk",
+        ),
     }
 }
 

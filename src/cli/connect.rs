@@ -1,14 +1,17 @@
 //! `source connect` and `source reconnect`.
 
-use super::credentials::{self, CredentialArgs};
+use super::browser;
+use super::credentials::{self, CredentialArgs, Given};
 use super::error::usage;
 use super::options;
 use super::output::{self, Format, say, say_json};
 use super::session::Session;
-use crate::model::source::{API_TOKENS_END, Credentials, SourceSettings};
-use crate::pipeline::lifecycle::{self, Connection};
+use crate::model::source::{API_TOKENS_END, Credentials, Source, SourceSettings};
+use crate::pipeline::lifecycle;
+use crate::pipeline::sign_in::{self, Purpose};
+use crate::zendesk::oauth::App;
 use crate::zendesk::webhooks::{self, Fault};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// `deskbridge source connect`.
@@ -35,8 +38,22 @@ pub struct Connect {
 pub struct Reconnect {
     /// Name of the source.
     name: String,
+    /// Have an admin sign in by browser again, with the OAuth client of before.
+    #[arg(long, conflicts_with_all = ["token", "client_id", "email"])]
+    again: bool,
     #[command(flatten)]
     webhook: WebhookArgs,
+    #[command(flatten)]
+    credentials: CredentialArgs,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// `deskbridge source migrate-to-oauth`.
+#[derive(Debug, clap::Args)]
+pub struct Migrate {
+    /// Name of the source.
+    name: String,
     #[command(flatten)]
     credentials: CredentialArgs,
     #[command(flatten)]
@@ -69,9 +86,20 @@ impl WebhookArgs {
 pub async fn connect(session: &Session, args: &Connect) -> anyhow::Result<()> {
     let (settings, title) = options::apply(&SourceSettings::default(), &args.options)?;
     let manual = args.webhook.manual()?;
-    let credentials = args.credentials.read()?.ok_or_else(|| {
-        usage("no credentials were given", "make an OAuth client in Zendesk (Admin Center > Apps and integrations > APIs > OAuth clients) and add --client-id ID --client-secret-file FILE; or give a token with --token-env VAR")
-    })?;
+    let credentials = match args.credentials.read()?.ok_or_else(no_credentials)? {
+        Given::Credentials(credentials) => credentials,
+        Given::Browser(app) => {
+            let purpose = Purpose::Connect {
+                account: args.account.clone(),
+                name: args.name.clone(),
+                settings: Box::new(settings),
+                title,
+            };
+            let (source, found) = browser::sign_in(session, app, purpose, manual.clone()).await?;
+            report(&source, &found, manual.as_ref(), false, args.format);
+            return Ok(());
+        }
+    };
     let token_ends = matches!(credentials, Credentials::ApiToken { .. });
     let request = lifecycle::Connect {
         workspace: session.workspace,
@@ -85,60 +113,113 @@ pub async fn connect(session: &Session, args: &Connect) -> anyhow::Result<()> {
     if let Some(title) = title {
         lifecycle::set_settings(&session.ctx, &connection.source, &title, &connection.source.settings).await?;
     }
-    report(&connection, manual.as_ref(), token_ends, args.format);
+    report(&connection.source, &sign_in::report(&connection), manual.as_ref(), token_ends, args.format);
     Ok(())
+}
+
+fn no_credentials() -> anyhow::Error {
+    usage(
+        "no credentials were given",
+        "make an OAuth client in Zendesk (Admin Center > Apps and integrations > APIs > OAuth clients) and add --client-id ID --client-secret-file FILE, with --browser to sign in by browser; or give a token with --token-env VAR",
+    )
 }
 
 /// Connects a source again, or gives it new credentials and mends its webhook.
 pub async fn reconnect(session: &Session, args: &Reconnect) -> anyhow::Result<()> {
     let source = session.source(&args.name).await?;
-    let credentials = args.credentials.read()?;
     // A webhook that was set up by hand stays so.
     let by_hand = source.webhook_id.as_deref() == Some("manual");
     let manual = args.webhook.manual()?.or(by_hand.then_some(None));
-    let token_ends = match &credentials {
-        Some(credentials) => matches!(credentials, Credentials::ApiToken { .. }),
-        None => matches!(session.ctx.credentials(&source), Ok(Credentials::ApiToken { .. })),
+    let stored = session.ctx.credentials(&source);
+    let credentials = match (args.credentials.read()?, args.again, &stored) {
+        (Some(Given::Browser(app)), ..) => Err(app),
+        (Some(Given::Credentials(credentials)), ..) => Ok(Some(credentials)),
+        (None, true, Ok(Credentials::Browser { client_id, client_secret, .. })) => {
+            Err(App { client_id: client_id.clone(), client_secret: client_secret.clone() })
+        }
+        (None, true, _) => {
+            return Err(usage(
+                "nobody signed in by browser for this source before",
+                "add --client-id ID, with --client-secret-file FILE or --public",
+            ));
+        }
+        (None, false, _) => Ok(None),
     };
+    let credentials = match credentials {
+        Ok(credentials) => credentials,
+        Err(app) => {
+            let purpose = Purpose::Reconnect { name: source.name };
+            let (source, found) = browser::sign_in(session, app, purpose, manual.clone()).await?;
+            report(&source, &found, manual.as_ref(), false, args.format);
+            return Ok(());
+        }
+    };
+    let token_ends = matches!((&credentials, &stored), (Some(Credentials::ApiToken { .. }), _))
+        || (credentials.is_none() && matches!(stored, Ok(Credentials::ApiToken { .. })));
     let connection = lifecycle::reconnect(&session.ctx, source, credentials, manual.clone()).await?;
-    report(&connection, manual.as_ref(), token_ends, args.format);
+    report(&connection.source, &sign_in::report(&connection), manual.as_ref(), token_ends, args.format);
     Ok(())
 }
 
-fn report(connection: &Connection, manual: Option<&Option<String>>, token_ends: bool, format: Format) {
-    let Connection { source, identity, warnings, endpoint, repaired } = connection;
-    if format.json {
-        let faults: Option<Vec<&str>> = repaired.as_ref().map(|faults| faults.iter().map(Fault::words).collect());
-        return say_json(&json!({
-            "name": source.name, "base_url": source.base_url, "state": source.state, "role": identity.role, "user_id": identity.user_id,
-            "scopes": identity.scopes, "warnings": warnings, "webhook_endpoint": endpoint, "webhook_repaired": faults,
-            "webhook_types": webhooks::subscriptions(),
-        }));
+/// Gives a source with an API token OAuth credentials instead.
+pub async fn migrate(session: &Session, args: &Migrate) -> anyhow::Result<()> {
+    let source = session.source(&args.name).await?;
+    let (source, found) = match args.credentials.read()?.ok_or_else(no_credentials)? {
+        Given::Browser(app) => browser::sign_in(session, app, Purpose::Migrate { name: source.name }, None).await?,
+        Given::Credentials(Credentials::ApiToken { .. }) => {
+            return Err(usage("that is an API token again", "add --client-id ID --client-secret-file FILE"));
+        }
+        Given::Credentials(credentials) => {
+            let connection = lifecycle::migrate(&session.ctx, source, credentials).await?;
+            let found = sign_in::report(&connection);
+            (connection.source, found)
+        }
+    };
+    report(&source, &found, (source.webhook_id.as_deref() == Some("manual")).then_some(&None), false, args.format);
+    if !args.format.json {
+        say("The API token is forgotten here. Nothing of ours uses it any more: delete it in Zendesk.");
     }
+    Ok(())
+}
+
+fn report(source: &Source, found: &Value, manual: Option<&Option<String>>, token_ends: bool, format: Format) {
+    let endpoint = found["webhook_endpoint"].as_str().unwrap_or_default();
+    if format.json {
+        let mut told = json!({"name": source.name, "base_url": source.base_url, "state": source.state,
+            "webhook_types": webhooks::subscriptions()});
+        for (key, value) in found.as_object().into_iter().flatten() {
+            told[key] = value.clone();
+        }
+        return say_json(&told);
+    }
+    let words =
+        |key: &str| -> Option<Vec<&str>> { Some(found[key].as_array()?.iter().filter_map(Value::as_str).collect()) };
     say(format_args!(
         "{} is connected as source {:?}.",
         source.base_url.as_deref().unwrap_or("The account"),
         source.name
     ));
-    say(format_args!("  signed in as     Zendesk user {} ({})", identity.user_id, identity.role));
-    match &identity.scopes {
+    let role = found["role"].as_str().unwrap_or_default();
+    say(format_args!("  signed in as     Zendesk user {} ({role})", found["user_id"]));
+    match words("scopes") {
         Some(scopes) => say(format_args!("  scopes           {}", output::plain(&scopes.join(" ")))),
         None => say("  scopes           not told by Zendesk (an API token has all)"),
     }
-    if let Some(faults) = repaired {
+    if let Some(faults) = words("webhook_repaired") {
         let state = match faults.as_slice() {
             [] => "found as it should be".to_string(),
-            [Fault::Missing] => "created".to_string(),
-            faults => format!("repaired: {}", faults.iter().map(Fault::words).collect::<Vec<_>>().join(", ")),
+            [fault] if *fault == Fault::Missing.words() => "created".to_string(),
+            faults => format!("repaired: {}", faults.join(", ")),
         };
         say(format_args!("  webhook          {state}; it sends to {endpoint}"));
     }
-    for warning in warnings {
+    for warning in words("warnings").unwrap_or_default() {
         say(format_args!("  warning          {warning}"));
     }
     if token_ends {
         say(format_args!(
-            "  warning          Zendesk ends API tokens on {API_TOKENS_END}: move to an OAuth client before then"
+            "  warning          Zendesk ends API tokens on {API_TOKENS_END}: move to OAuth before then, with deskbridge source migrate-to-oauth {}",
+            source.name
         ));
     }
     match manual {

@@ -5,8 +5,17 @@ use super::error::usage;
 use crate::config::{SecretText, env_var};
 use crate::model::source::Credentials;
 use crate::secret;
+use crate::zendesk::oauth::App;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+
+/// What was given to enter an account.
+pub enum Given {
+    /// Credentials that are complete.
+    Credentials(Credentials),
+    /// An OAuth client for which an admin has to sign in by browser.
+    Browser(App),
+}
 
 /// Credentials of a Zendesk account. Exactly one of three kinds.
 #[derive(Debug, clap::Args)]
@@ -21,9 +30,15 @@ pub struct CredentialArgs {
     /// OAuth access token, on standard input.
     #[arg(long, group = "token")]
     token_stdin: bool,
-    /// Unique identifier of an OAuth client that fetches its own tokens (client credentials).
-    #[arg(long, value_name = "ID", conflicts_with = "token", requires = "client_secret")]
+    /// Unique identifier of an OAuth client. With its secret alone it fetches its own tokens (client credentials).
+    #[arg(long, value_name = "ID", conflicts_with = "token")]
     client_id: Option<String>,
+    /// Have an admin sign in by browser (authorization code with PKCE), instead of client credentials.
+    #[arg(long, requires = "client_id")]
+    browser: bool,
+    /// The OAuth client is a public one, without a secret; an admin signs in by browser.
+    #[arg(long, requires = "client_id", conflicts_with = "client_secret")]
+    public: bool,
     /// Secret of the OAuth client, in this environment variable.
     #[arg(long, value_name = "VAR", group = "client_secret", requires = "client_id")]
     client_secret_env: Option<String>,
@@ -42,15 +57,33 @@ pub struct CredentialArgs {
 }
 
 impl CredentialArgs {
-    /// The credentials; None when none were given.
-    pub fn read(&self) -> anyhow::Result<Option<Credentials>> {
-        if let Some(client_id) = &self.client_id {
-            let secret = secret_of(self.client_secret_env.as_deref(), self.client_secret_file.as_deref())?;
-            return Ok(Some(Credentials::ClientCredentials {
-                client_id: client_id.clone(),
-                client_secret: secret.expose().to_string(),
-            }));
+    /// What was given; None when nothing was.
+    pub fn read(&self) -> anyhow::Result<Option<Given>> {
+        match &self.client_id {
+            Some(client_id) => self.client(client_id.clone()).map(Some),
+            None => Ok(self.token_or_password()?.map(Given::Credentials)),
         }
+    }
+
+    fn client(&self, client_id: String) -> anyhow::Result<Given> {
+        if self.public {
+            return Ok(Given::Browser(App { client_id, client_secret: None }));
+        }
+        if self.client_secret_env.is_none() && self.client_secret_file.is_none() {
+            return Err(usage(
+                "the client's secret is missing",
+                "add --client-secret-file FILE; or --public, if the OAuth client is a public one and an admin signs in by browser",
+            ));
+        }
+        let secret = secret_of(self.client_secret_env.as_deref(), self.client_secret_file.as_deref())?;
+        let client_secret = secret.expose().to_string();
+        Ok(match self.browser {
+            true => Given::Browser(App { client_id, client_secret: Some(client_secret) }),
+            false => Given::Credentials(Credentials::ClientCredentials { client_id, client_secret }),
+        })
+    }
+
+    fn token_or_password(&self) -> anyhow::Result<Option<Credentials>> {
         if let Some(email) = &self.email {
             let token = secret_of(self.api_token_env.as_deref(), self.api_token_file.as_deref())?;
             return Ok(Some(Credentials::ApiToken { email: email.clone(), token: token.expose().to_string() }));

@@ -56,7 +56,7 @@ async fn warn_of_api_tokens(ctx: &Context) -> anyhow::Result<()> {
         match ctx.credentials(&source) {
             Ok(Credentials::ApiToken { .. }) => tracing::warn!(
                 source = source.name,
-                "this source uses an API token; Zendesk ends API tokens on {API_TOKENS_END}: make an OAuth client in Zendesk, then run deskbridge source reconnect {} --client-id ID --client-secret-file FILE",
+                "this source uses an API token; Zendesk ends API tokens on {API_TOKENS_END}: make an OAuth client in Zendesk, then run deskbridge source migrate-to-oauth {} --client-id ID --client-secret-file FILE",
                 source.name
             ),
             Ok(_) => {}

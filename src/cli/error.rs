@@ -4,6 +4,7 @@ use crate::app::StartError;
 use crate::db::pool::Unfit;
 use crate::pipeline::context::FlowError;
 use crate::pipeline::lifecycle::LifecycleError;
+use crate::pipeline::webhook::RotateError;
 use crate::telemetry::error_chain;
 use crate::zendesk::account::AccountError;
 use crate::zendesk::error::Kind;
@@ -89,6 +90,9 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(LifecycleError::Account(AccountError::Api { error })) = cause.downcast_ref::<LifecycleError>() {
             return Some(error.kind.remedy().to_string());
+        }
+        if let Some(RotateError::Flow(flow)) = cause.downcast_ref::<RotateError>() {
+            return Some(of_flow(flow));
         }
         if let Some(flow) = cause.downcast_ref::<FlowError>() {
             return Some(of_flow(flow));

@@ -1,5 +1,6 @@
 //! The command line: arguments become flows, what they answer becomes tables, JSON and exit codes.
 
+mod browser;
 mod check;
 mod connect;
 mod credentials;

@@ -1,6 +1,6 @@
 //! `source`: connected accounts and their lives.
 
-use super::connect::{self, Connect, Reconnect};
+use super::connect::{self, Connect, Migrate, Reconnect};
 use super::error::usage;
 use super::options;
 use super::output::{self, Format, Table, confirm, count, note, say, say_json};
@@ -10,6 +10,7 @@ use crate::db;
 use crate::model::source::{Source, SourceState};
 use crate::pipeline::lifecycle::{self, Resync};
 use crate::pipeline::prune;
+use crate::pipeline::webhook;
 use crate::rules::retention;
 use serde_json::{Map, Value};
 
@@ -35,6 +36,11 @@ pub enum SourceCommand {
     /// Connect again (reads what changed since), give new credentials, or mend the webhook.
     #[command(after_long_help = RECONNECT_HELP)]
     Reconnect(Box<Reconnect>),
+    /// Give a source with an API token OAuth credentials: webhook, cursors and data stay.
+    #[command(after_long_help = MIGRATE_HELP)]
+    MigrateToOauth(Box<Migrate>),
+    /// Replace the signing secret of our webhook; no webhook is refused meanwhile.
+    RotateWebhookSecret(NameOnly),
     /// Put a disconnected source out of sight.
     Archive(NameOnly),
     /// Bring an archived source back, disconnected.
@@ -51,6 +57,8 @@ Secrets are never given on the command line itself, where others on this machine
 
 Examples:
   deskbridge source connect acme --client-id deskbridge --client-secret-file /run/secrets/zendesk
+  deskbridge source connect acme --client-id deskbridge --client-secret-file /run/secrets/zendesk --browser
+  deskbridge source connect acme --client-id deskbridge --public
   ZENDESK_TOKEN=… deskbridge source connect acme --token-env ZENDESK_TOKEN --set opt_in_email=true
   pass zendesk/token | deskbridge source connect https://acme.zendesk.com --name support --token-stdin
   deskbridge source connect acme --token-file token --manual-webhook";
@@ -73,8 +81,17 @@ Without credentials the stored ones are used.
 
 Examples:
   deskbridge source reconnect acme
+  deskbridge source reconnect acme --again                     sign in by browser again
   deskbridge source reconnect acme --token-env ZENDESK_TOKEN
   deskbridge source reconnect acme --manual-webhook --webhook-secret-file secret";
+
+const MIGRATE_HELP: &str = "\
+Zendesk ends API tokens on 2027-04-30. The new credentials are checked first: the same account, an admin's, with all scopes.
+
+Examples:
+  deskbridge source migrate-to-oauth acme --client-id deskbridge --client-secret-file /run/secrets/zendesk
+  deskbridge source migrate-to-oauth acme --client-id deskbridge --client-secret-file /run/secrets/zendesk --browser
+  deskbridge source migrate-to-oauth acme --client-id deskbridge --public";
 
 const RESYNC_HELP: &str = "\
 The same data again changes nothing; deleted people stay deleted.
@@ -147,12 +164,14 @@ pub async fn run(globals: &Globals, command: &SourceCommand) -> anyhow::Result<(
     match command {
         SourceCommand::Connect(args) => connect::connect(&session, args).await,
         SourceCommand::Reconnect(args) => connect::reconnect(&session, args).await,
+        SourceCommand::MigrateToOauth(args) => connect::migrate(&session, args).await,
         SourceCommand::List(format) => source_show::list(&session, *format).await,
         SourceCommand::Show(args) => source_show::show(&session, &args.name, args.format).await,
         SourceCommand::Set(args) => set(&session, args).await,
         SourceCommand::Pause(args) => pause(&session, &args.name, true).await,
         SourceCommand::Resume(args) => pause(&session, &args.name, false).await,
         SourceCommand::Disconnect(args) => disconnect(&session, args).await,
+        SourceCommand::RotateWebhookSecret(args) => rotate(&session, &args.name).await,
         SourceCommand::Archive(args) => {
             let source = session.source(&args.name).await?;
             lifecycle::set_state(&session.ctx, &source, SourceState::Archived).await?;
@@ -254,6 +273,16 @@ async fn pause(session: &Session, name: &str, paused: bool) -> anyhow::Result<()
         )),
         false => say(format_args!("Source {name:?} goes on.")),
     }
+    Ok(())
+}
+
+async fn rotate(session: &Session, name: &str) -> anyhow::Result<()> {
+    let source = session.source(name).await?;
+    note("Telling every daemon; this takes some seconds …");
+    webhook::rotate(&session.ctx, &source).await?;
+    say(format_args!(
+        "The signing secret of the webhook of {name:?} is replaced and stored. The former one stays valid for a day."
+    ));
     Ok(())
 }
 

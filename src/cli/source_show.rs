@@ -4,8 +4,11 @@ use super::options;
 use super::output::{Format, Table, distance, named, say, say_json, time, when};
 use super::session::Session;
 use crate::db;
+use crate::model::grant::Grant;
 use crate::model::source::{Source, SourceState};
 use crate::model::stream::Checkpoint;
+use crate::model::watch::Watch;
+use crate::pipeline::grant::{self, Standing};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
 
@@ -101,12 +104,25 @@ pub async fn show(session: &Session, name: &str, format: Format) -> anyhow::Resu
     let source = session.source(name).await?;
     let now = session.ctx.clock.now();
     let streams = db::checkpoint::of_source(&mut *session.db().await?, source.id).await?;
+    let watch = db::webhook_watch::get(&mut *session.db().await?, source.id).await?;
     let tally = tally(session, &source, now).await?;
     if format.json {
-        say_json(&as_json(&source, &streams, &tally));
+        let mut told = as_json(&source, &streams, watch.as_ref(), &tally);
+        if let Some(found) = grant::of(&session.ctx, &source).await? {
+            told["sign_in"] = json!({
+                "granted_at": found.granted_at, "renew_at": found.renew_at, "access_expires_at": found.access_expires_at,
+                "refresh_expires_at": found.refresh_expires_at, "failures": found.failures, "error": found.error,
+                "needs_reconnect": matches!(
+                    grant::standing(&found, grant::warning_time(&session.ctx), now), Standing::NeedsReconnect(_)),
+            });
+        }
+        say_json(&told);
         return Ok(());
     }
-    head(&source, &tally, now);
+    head(&source, watch.as_ref(), &tally, now);
+    if let Some(grant) = grant::of(&session.ctx, &source).await? {
+        print_grant(session, &source.name, &grant);
+    }
     let changed = options::changed(&source.settings);
     if !changed.is_empty() {
         say("\noptions that differ from the defaults");
@@ -125,7 +141,7 @@ pub async fn show(session: &Session, name: &str, format: Format) -> anyhow::Resu
     Ok(())
 }
 
-fn head(source: &Source, tally: &Tally, now: DateTime<Utc>) {
+fn head(source: &Source, watch: Option<&Watch>, tally: &Tally, now: DateTime<Utc>) {
     let mut table = Table::new(&[]);
     let mut line = |name: &str, value: String| _ = table.row([name.to_string(), value]);
     line("name", source.name.clone());
@@ -147,6 +163,9 @@ fn head(source: &Source, tally: &Tally, now: DateTime<Utc>) {
         };
         line("webhook", webhook);
     }
+    for (name, value) in watch.map(|watch| webhook_lines(watch, &source.name, now)).unwrap_or_default() {
+        line(name, value);
+    }
     if let Some(error) = &source.error {
         line("error", error.clone());
         line("what to do", named(source.remedy.as_deref().unwrap_or_default(), &source.name));
@@ -165,6 +184,49 @@ fn head(source: &Source, tally: &Tally, now: DateTime<Utc>) {
     };
     line("dead letters", format!("{}{hint}", tally.dead_letters));
     table.print();
+}
+
+fn print_grant(session: &Session, source: &str, found: &Grant) {
+    let now = session.ctx.clock.now();
+    let mut table = Table::new(&[]);
+    let again = format!("deskbridge source reconnect {source} --again");
+    let (state, todo) = match grant::standing(found, grant::warning_time(&session.ctx), now) {
+        Standing::Good => ("good".to_string(), None),
+        Standing::Failing(error) => (format!("could not be renewed: {error}"), Some("it is tried again".to_string())),
+        Standing::EndsSoon(_, error) => (format!("ends soon and cannot be renewed: {error}"), Some(again)),
+        Standing::NeedsReconnect(error) => (format!("needs reconnect: {error}"), Some(again)),
+    };
+    let lines = [
+        ("signed in", when(found.granted_at, now)),
+        (
+            "access token",
+            format!("ends {}, is renewed {}", when(found.access_expires_at, now), when(found.renew_at, now)),
+        ),
+        ("refresh token", format!("ends {}", when(found.refresh_expires_at, now))),
+        ("state", state),
+    ];
+    for (name, value) in lines.into_iter().chain(todo.map(|todo| ("what to do", todo))) {
+        table.row([format!("  {name}"), value]);
+    }
+    say("\nsign-in by browser");
+    table.print();
+}
+
+/// What is known of the webhook from the last look at it.
+fn webhook_lines(watch: &Watch, source: &str, now: DateTime<Utc>) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(at) = watch.checked_at {
+        let counts = format!("{} arrived, {} failed, {} held back", watch.arrived, watch.failed, watch.held);
+        lines.push(("  looked at", format!("{}; by Zendesk's log {counts}", distance(at, now))));
+    }
+    if let (Some(what), Some(at)) = (&watch.repaired, watch.repaired_at) {
+        lines.push(("  repaired", format!("{}: {}", when(at, now), super::output::plain(what))));
+    }
+    if let (Some(problem), Some(since)) = (&watch.problem, watch.since) {
+        lines.push(("  problem", format!("{} (since {})", super::output::plain(problem), when(since, now))));
+        lines.push(("  what to do", named(watch.remedy.as_deref().unwrap_or_default(), source)));
+    }
+    lines
 }
 
 fn print_streams(source: &str, streams: &[Checkpoint], now: DateTime<Utc>) {
@@ -206,7 +268,7 @@ fn print_days(days: &[(NaiveDate, i64)]) {
     table.print();
 }
 
-fn as_json(source: &Source, streams: &[Checkpoint], tally: &Tally) -> Value {
+fn as_json(source: &Source, streams: &[Checkpoint], watch: Option<&Watch>, tally: &Tally) -> Value {
     let streams: Vec<Value> = streams
         .iter()
         .map(|stream| {
@@ -220,9 +282,16 @@ fn as_json(source: &Source, streams: &[Checkpoint], tally: &Tally) -> Value {
     let days: Map<String, Value> = tally.days.iter().map(|(day, count)| (day.to_string(), json!(count))).collect();
     let changed: Map<String, Value> =
         options::changed(&source.settings).into_iter().map(|(key, value)| (key, Value::String(value))).collect();
+    let webhook = watch.map(|watch| {
+        json!({
+            "checked_at": watch.checked_at, "problem": watch.problem, "remedy": watch.remedy, "since": watch.since,
+            "repaired": watch.repaired, "repaired_at": watch.repaired_at, "arrived": watch.arrived, "failed": watch.failed,
+            "held_back": watch.held, "recovered": watch.recovered,
+        })
+    });
     json!({
         "name": source.name, "title": source.title, "kind": source.kind, "base_url": source.base_url, "state": source.state,
-        "paused_at": source.paused_at, "connected_at": source.connected_at, "created_at": source.created_at, "webhook_id": source.webhook_id,
+        "webhook": webhook, "paused_at": source.paused_at, "connected_at": source.connected_at, "created_at": source.created_at, "webhook_id": source.webhook_id,
         "error": source.error, "remedy": source.remedy, "failing_since": source.failing_since,
         "settings": source.settings, "changed_settings": changed, "streams": streams,
         "people": tally.people, "organizations": tally.organizations, "tickets": tally.tickets, "activities": tally.activities,

@@ -40,13 +40,18 @@ pub async fn enqueue_apply(db: &mut PgConnection, source_ids: &[i64], now: DateT
     Ok(())
 }
 
-/// Turns what is due into jobs: streams by their checkpoints, pruning by its schedule, webhooks that nobody asked for.
+/// Turns what is due into jobs: streams by their checkpoints, looks at our webhooks, pruning by its schedule, webhooks that
+/// nobody asked for, tokens by the time of their renewal.
 pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "INSERT INTO job (kind, source_id, key, due_at, created_at)
          SELECT 'poll', c.source_id, c.stream, $1, $1 FROM checkpoint c JOIN source s ON s.id = c.source_id
          WHERE c.due_at <= $1 AND s.paused_at IS NULL AND s.state IN ('syncing', 'connected')
            AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'poll' AND j.source_id = c.source_id AND j.key = c.stream)
+         UNION ALL
+         SELECT 'watch', w.source_id, '', $1, $1 FROM webhook_watch w JOIN source s ON s.id = w.source_id
+         WHERE w.due_at <= $1 AND s.paused_at IS NULL AND s.state IN ('syncing', 'connected')
+           AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'watch' AND j.source_id = w.source_id)
          UNION ALL
          SELECT 'prune', 0, name, $1, $1 FROM schedule
          WHERE due_at <= $1 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'prune')
@@ -55,6 +60,11 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
          WHERE s.paused_at IS NULL AND s.state IN ('syncing', 'connected')
            AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'apply' AND j.source_id = s.id)
            AND EXISTS (SELECT 1 FROM raw_event_pending p WHERE p.workspace_id = s.workspace_id AND p.source_id = s.id)
+         UNION ALL
+         SELECT 'renew', g.source_id, '', $1, $1 FROM source_grant g JOIN source s ON s.id = g.source_id
+         WHERE g.renew_at <= $1 AND g.lost_at IS NULL AND s.state IN ('syncing', 'connected')
+           AND (g.next_try_at IS NULL OR g.next_try_at <= $1) AND (g.leased_until IS NULL OR g.leased_until <= $1)
+           AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'renew' AND j.source_id = g.source_id)
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting' DO NOTHING",
     )
     .bind(now)

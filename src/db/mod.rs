@@ -11,6 +11,7 @@ pub mod compare;
 pub mod consent;
 pub mod dead_letter;
 pub mod field_def;
+pub mod grant;
 pub mod identity;
 pub mod job;
 pub mod merge;
@@ -21,13 +22,16 @@ pub mod person;
 pub mod person_source;
 pub mod pool;
 pub mod profile;
+pub mod rate_budget;
 pub mod raw_event;
 pub mod run;
 pub mod schedule;
+pub mod sign_in;
 pub mod source;
 pub mod tally;
 pub mod ticket;
 pub mod tombstone;
+pub mod webhook_watch;
 pub mod workspace;
 
 /// What went wrong between us and Postgres.

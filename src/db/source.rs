@@ -76,6 +76,12 @@ pub async fn all(db: &mut PgConnection) -> Result<Vec<Source>> {
     Ok(sqlx::query(sql).fetch_all(db).await?.iter().map(source_of).collect())
 }
 
+/// Forgets a source that was never connected.
+pub async fn forget(db: &mut PgConnection, id: i64) -> Result<()> {
+    sqlx::query("DELETE FROM source WHERE id = $1 AND state = 'connecting'").bind(id).execute(db).await?;
+    Ok(())
+}
+
 /// Sets the state. False when the source was not in the state it was thought to be in.
 pub async fn set_state(db: &mut PgConnection, source: &Source, next: SourceState, now: DateTime<Utc>) -> Result<bool> {
     let moved = sqlx::query(

@@ -2,16 +2,17 @@
 //!
 //! Never 500: Zendesk does not retry it (Z§8.5). What cannot be stored now is answered 503 with `Retry-After: 5`.
 
-use super::recipients::Recipients;
+use super::recipients::{Addressee, Recipients};
 use crate::clock::Clock;
+use crate::model::watch::ROTATION_TAKES;
 use crate::pipeline::receive::{Intake, Receipt};
 use crate::telemetry::WEBHOOKS_RECEIVED;
-use crate::zendesk::verify::{self, SignatureHeaders};
+use crate::zendesk::verify::{self, Rejected, SignatureHeaders};
 use axum::body::{Bytes, HttpBody};
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use tracing::Instrument;
 
 /// What receiving a webhook needs.
@@ -96,27 +97,47 @@ async fn outcome(state: &WebhookState, source: &str, request: Request) -> Outcom
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Outcome::TooLarge,
         Ok(Err(_)) => return Outcome::Unreadable,
     };
-    let recipient = match state.recipients.find(source).await {
-        Ok(Some(recipient)) => recipient,
-        Ok(None) => return Outcome::UnknownSource,
-        Err(_) => return Outcome::NotStored,
-    };
     let signed = SignatureHeaders {
         signature: single(&headers, "x-zendesk-webhook-signature"),
         timestamp: single(&headers, "x-zendesk-webhook-signature-timestamp"),
         invocation_id: single(&headers, "x-zendesk-webhook-invocation-id"),
     };
-    match verify::verify(&recipient, signed, &body, state.clock.now(), state.freshness) {
-        Ok(verified) => match state.intake.store(verified).await {
-            Receipt::Stored => Outcome::Stored,
-            Receipt::NotStored => Outcome::NotStored,
-        },
-        Err(rejected) => {
-            tracing::warn!(source, reason = %rejected, "webhook rejected, nothing stored");
-            state.recipients.doubt();
-            Outcome::Rejected
+    loop {
+        let addressee = match state.recipients.find(source).await {
+            Ok(Some(addressee)) => addressee,
+            Ok(None) => return Outcome::UnknownSource,
+            Err(_) => return Outcome::NotStored,
+        };
+        match verify::verify(&addressee.recipient, signed, &body, state.clock.now(), state.freshness) {
+            Ok(verified) => match state.intake.store(verified).await {
+                Receipt::Stored => return Outcome::Stored,
+                Receipt::NotStored => return Outcome::NotStored,
+            },
+            // The secret may have been replaced since it was read.
+            Err(Rejected::WrongSignature) if state.recipients.doubt() => {}
+            Err(rejected) => return refuse(state, &addressee, &headers, rejected),
         }
     }
+}
+
+/// Refuses what does not match; while the signing secret is being replaced, asks for it to be sent again instead.
+fn refuse(state: &WebhookState, addressee: &Addressee, headers: &HeaderMap, rejected: Rejected) -> Outcome {
+    let source = addressee.recipient.name.as_str();
+    let rotating = |since: DateTime<Utc>| (state.clock.now() - since).abs() < ROTATION_TAKES;
+    if rejected == Rejected::WrongSignature && addressee.rotating_since.is_some_and(rotating) {
+        tracing::info!(
+            source,
+            "a webhook that does not match while the signing secret is being replaced; asked for again"
+        );
+        return Outcome::NotStored;
+    }
+    tracing::warn!(source, reason = %rejected, "webhook rejected, nothing stored");
+    // It names our webhook: the signing secret may have been replaced in Zendesk, which a look will show.
+    let named = single(headers, "x-zendesk-webhook-id");
+    if named.is_some() && named == addressee.webhook_id.as_deref() {
+        state.recipients.suspect(addressee.recipient.source_id);
+    }
+    Outcome::Rejected
 }
 
 /// A header that came exactly once, as text.

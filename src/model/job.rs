@@ -9,6 +9,10 @@ pub enum JobKind {
     Poll,
     /// Remove what is past its time.
     Prune,
+    /// Renew the tokens of a source.
+    Renew,
+    /// Look at our webhook in Zendesk.
+    Watch,
 }
 
 impl JobKind {
@@ -18,12 +22,15 @@ impl JobKind {
             JobKind::Apply => "apply",
             JobKind::Poll => "poll",
             JobKind::Prune => "prune",
+            JobKind::Renew => "renew",
+            JobKind::Watch => "watch",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
-        [JobKind::Apply, JobKind::Poll, JobKind::Prune].into_iter().find(|kind| kind.as_str() == text)
+        use JobKind::*;
+        [Apply, Poll, Prune, Renew, Watch].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

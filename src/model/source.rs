@@ -1,6 +1,7 @@
 //! Sources: a connected Zendesk account, or a name under which files are imported, with its options.
 
 use super::field::{FieldPolicy, SystemField};
+use super::grant::Pair;
 use super::name::NameSplitting;
 use super::person::IdentityKind;
 use super::retention::Retention;
@@ -117,6 +118,8 @@ pub struct SourceSettings {
     pub archive_when_deleted: bool,
     /// How long activities are kept (R1–R3).
     pub retention: Retention,
+    /// Repair our webhook in Zendesk by itself; otherwise only tell what is wrong with it.
+    pub repair_webhook: bool,
     /// Seconds between two readings of a stream, where they differ from the defaults.
     pub every_secs: BTreeMap<Stream, u64>,
     /// Streams that are not read.
@@ -145,6 +148,7 @@ impl Default for SourceSettings {
             create_people: true,
             archive_when_deleted: false,
             retention: Retention::default(),
+            repair_webhook: true,
             every_secs: BTreeMap::new(),
             skip_streams: Vec::new(),
             store_message_bodies: None,
@@ -243,6 +247,16 @@ pub enum Credentials {
         /// Its secret.
         client_secret: String,
     },
+    /// An admin who signed in by browser. The tokens that change stand beside the source, in its grant.
+    Browser {
+        /// Unique identifier of the OAuth client.
+        client_id: String,
+        /// Its secret; None for a public client.
+        client_secret: Option<String>,
+        /// Tokens of a sign-in that is not stored yet.
+        #[serde(skip)]
+        fresh: Option<Box<Pair>>,
+    },
     /// The legacy way, which ends on 2027-04-30.
     ApiToken {
         /// Address of the admin it acts as.
@@ -257,6 +271,7 @@ impl std::fmt::Debug for Credentials {
         f.write_str(match self {
             Credentials::Bearer { .. } => "Bearer(***)",
             Credentials::ClientCredentials { .. } => "ClientCredentials(***)",
+            Credentials::Browser { .. } => "Browser(***)",
             Credentials::ApiToken { .. } => "ApiToken(***)",
         })
     }

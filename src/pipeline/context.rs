@@ -1,17 +1,23 @@
 //! What every flow works with, and one client per source.
 
+use super::budgets::Shared;
+use super::keeper::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::model::record::digest;
-use crate::model::source::{Credentials, Source};
+use crate::model::source::{Credentials, Source, SourceSettings};
 use crate::secret::Sealer;
-use crate::zendesk::client::{Client, ClientOptions};
+use crate::zendesk::client::{Client, ClientOptions, Login};
 use crate::zendesk::decode::DecodeContext;
+use crate::zendesk::limiter::{Alone, Ledger};
+use crate::zendesk::oauth::{App, TokenEndpoint};
+use crate::zendesk::purse::Shares;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What every flow works with. Cheap to clone.
 #[derive(Clone)]
@@ -28,6 +34,8 @@ pub struct Context {
     pub holder: Arc<str>,
     /// Cancelled when the daemon is to stop: flows end at their next page or batch.
     pub stop: CancellationToken,
+    /// Renewals of tokens that are under way: a stop waits for them, since what they bring has no other copy.
+    pub renewals: TaskTracker,
     clients: Arc<Mutex<HashMap<i64, Cached>>>,
 }
 
@@ -82,7 +90,8 @@ impl Context {
     /// A context with no clients yet.
     pub fn new(pool: PgPool, clock: Clock, settings: Arc<Settings>, sealer: Arc<Sealer>, holder: &str) -> Context {
         let stop = CancellationToken::new();
-        Context { pool, clock, settings, sealer, holder: holder.into(), stop, clients: Arc::default() }
+        let (renewals, clients) = (TaskTracker::new(), Arc::default());
+        Context { pool, clock, settings, sealer, holder: holder.into(), stop, renewals, clients }
     }
 
     /// The client of a source: the same one as long as its credentials and limits stay the same, so that its limiter
@@ -108,22 +117,68 @@ impl Context {
             .as_deref()
             .ok_or_else(|| FlowError::State(format!("source {} has no address", source.name)))?;
         let credentials = self.credentials(source)?;
-        let client = Arc::new(self.connect(&source.name, base_url, credentials, source)?);
+        let login = match &credentials {
+            Credentials::Browser { .. } => {
+                Login::Renewed(Arc::new(self.keeper(&source.name, base_url, &credentials, source)?))
+            }
+            _ => Login::With(credentials),
+        };
+        let options = self.options(&source.name, base_url, &source.settings);
+        let client = Arc::new(Client::new(options, login, self.clock.clone(), self.budgets_of(source.id))?);
         clients.insert(source.id, (print, client.clone()));
         Ok(client)
     }
 
-    /// A client for credentials that may not be stored yet.
+    /// A client for credentials that may not be stored yet. A source that is not stored yet has budgets of its own.
     pub fn connect(
         &self,
+        source_id: Option<i64>,
         name: &str,
         base_url: &str,
         credentials: Credentials,
-        source: &Source,
+        settings: &SourceSettings,
     ) -> Result<Client, FlowError> {
+        let budgets = source_id.map_or_else(|| Arc::new(Alone::default()) as Arc<dyn Ledger>, |id| self.budgets_of(id));
+        Ok(Client::new(self.options(name, base_url, settings), credentials, self.clock.clone(), budgets)?)
+    }
+
+    fn budgets_of(&self, source_id: i64) -> Arc<dyn Ledger> {
+        Arc::new(Shared { pool: self.pool.clone(), source_id })
+    }
+
+    /// The keeper of the tokens of a source whose admin signed in by browser.
+    pub fn keeper(
+        &self,
+        name: &str,
+        base_url: &str,
+        credentials: &Credentials,
+        source: &Source,
+    ) -> Result<Keeper, FlowError> {
+        let Credentials::Browser { client_id, client_secret, .. } = credentials else {
+            return Err(FlowError::State(format!("nobody signed in by browser for source {name}")));
+        };
+        Ok(Keeper::new(keeper::Inner {
+            pool: self.pool.clone(),
+            clock: self.clock.clone(),
+            sealer: self.sealer.clone(),
+            renewals: self.renewals.clone(),
+            source_id: source.id,
+            source: name.to_string(),
+            app: App { client_id: client_id.clone(), client_secret: client_secret.clone() },
+            endpoint: self.token_endpoint(name, base_url)?,
+            known: Mutex::default(),
+            one: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The token endpoint of an account.
+    pub fn token_endpoint(&self, name: &str, base_url: &str) -> Result<TokenEndpoint, FlowError> {
+        Ok(TokenEndpoint::new(&self.options(name, base_url, &SourceSettings::default()))?)
+    }
+
+    fn options(&self, name: &str, base_url: &str, settings: &SourceSettings) -> ClientOptions {
         let zendesk = &self.settings.zendesk;
-        let per_minute = source.settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute);
-        let options = ClientOptions {
+        ClientOptions {
             source: name.to_string(),
             base_url: base_url.to_string(),
             timeout: Duration::from_secs(zendesk.timeout_secs),
@@ -133,10 +188,13 @@ impl Context {
                 true => concat!("deskbridge/", env!("CARGO_PKG_VERSION")).to_string(),
                 false => zendesk.user_agent.clone(),
             },
-            requests_per_minute: (f64::from(per_minute) * zendesk.requests_share) as u32,
-            incremental_per_minute: source.settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
-        };
-        Ok(Client::new(options, credentials, self.clock.clone())?)
+            shares: Shares {
+                requests: settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute),
+                exports: settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),
+                share: zendesk.requests_share,
+                urgent_share: zendesk.urgent_share,
+            },
+        }
     }
 
     /// The credentials of a source, opened.
@@ -164,9 +222,12 @@ impl Context {
         }
     }
 
-    /// Requests left this minute by source id: general, incremental.
-    pub fn budgets(&self) -> Vec<(i64, usize, usize)> {
+    /// Requests left by source id and name of the budget, as last heard.
+    pub fn budgets(&self) -> Vec<(i64, &'static str, i64)> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.iter().map(|(id, (_, client))| (*id, client.limiter().left().0, client.limiter().left().1)).collect()
+        let left = clients.iter().flat_map(|(id, (_, client))| {
+            client.limiter().left().into_iter().map(|(budget, left)| (*id, budget, left))
+        });
+        left.collect()
     }
 }

@@ -1,8 +1,12 @@
 //! Gauges: what stands in the database and in the limiters, as metrics.
 
 use super::context::{Context, FlowError};
+use super::grant;
 use crate::db;
-use crate::telemetry::{DEAD_LETTERS, JOBS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, ZENDESK_BUDGET_LEFT};
+use crate::telemetry::{
+    DEAD_LETTERS, JOBS, NEEDS_RECONNECT, OAUTH_ENDS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, WEBHOOK_OK,
+    ZENDESK_BUDGET_LEFT,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Reads every gauge anew.
@@ -29,16 +33,30 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
     for (source, stream, seconds) in db::checkpoint::freshness(&mut db, now).await? {
         metrics::gauge!(STREAM_FRESHNESS, "source" => source, "stream" => stream).set(seconds);
     }
+    let (grants, within) = (db::grant::all(&mut db).await?, grant::warning_time(ctx));
+    for source in sources.iter().filter(|source| source.kind == "zendesk") {
+        let grant = grants.iter().find(|grant| grant.source_id == source.id).filter(|_| source.state.is_live());
+        let standing = grant.map(|grant| grant::standing(grant, within, now));
+        let needs = matches!(standing, Some(grant::Standing::NeedsReconnect(_)));
+        metrics::gauge!(NEEDS_RECONNECT, "source" => source.name.clone()).set(f64::from(u8::from(needs)));
+        if let Some(grant) = grant {
+            metrics::gauge!(OAUTH_ENDS, "source" => source.name.clone())
+                .set((grant.refresh_expires_at - now).as_seconds_f64());
+        }
+    }
+    let live: BTreeSet<i64> = sources.iter().filter(|source| source.state.is_live()).map(|source| source.id).collect();
+    for (source, watch) in db::webhook_watch::all(&mut db).await?.into_iter().filter(|(id, _)| live.contains(id)) {
+        let is_ok = watch.checked_at.is_some() && watch.problem.is_none();
+        metrics::gauge!(WEBHOOK_OK, "source" => name(source)).set(f64::from(u8::from(is_ok)));
+    }
     for state in ["waiting", "running"] {
         metrics::gauge!(JOBS, "state" => state).set(0.0);
     }
     for (state, count) in db::job::depths(&mut db).await? {
         metrics::gauge!(JOBS, "state" => state).set(count as f64);
     }
-    for (source, general, incremental) in ctx.budgets() {
-        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "requests").set(general as f64);
-        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => "incremental")
-            .set(incremental as f64);
+    for (source, budget, left) in ctx.budgets() {
+        metrics::gauge!(ZENDESK_BUDGET_LEFT, "source" => name(source), "budget" => budget).set(left as f64);
     }
     Ok(())
 }

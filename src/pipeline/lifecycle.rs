@@ -1,277 +1,31 @@
-//! The life of a Zendesk source: connect, disconnect, reconnect, pause, archive, restore, delete, resync (R12–R20).
+//! The life of a Zendesk source: disconnect, pause, archive, restore, delete, resync (R12–R20); connecting is in `connect`.
 
+use super::connect::refused;
 use super::context::{Context, FlowError};
-use super::prune;
+use super::grant;
+use super::keeper;
+use super::webhook::BY_HAND;
 use crate::db::{self, partition};
-use crate::model::retention::{Keep, Retention};
-use crate::model::source::{Credentials, Source, SourceSettings, SourceState};
+use crate::model::source::{Source, SourceSettings, SourceState};
 use crate::model::stream::Stream;
-use crate::rules::retention;
-use crate::zendesk::account::{self, AccountError, Identity};
-use crate::zendesk::client::Client;
-use crate::zendesk::webhooks::{self, Fault};
+use crate::zendesk::webhooks;
 use chrono::{DateTime, Months, Utc};
 
-/// Why a source does not become what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum LifecycleError {
-    /// The account or its credentials.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-    /// A flow's error.
-    #[error(transparent)]
-    Flow(#[from] FlowError),
-    /// A name that cannot stand in a path.
-    #[error("{0:?} cannot be a source's name: use up to 63 of a-z, 0-9 and -")]
-    Name(String),
-    /// There is none of that name.
-    #[error("there is no source {0:?}; see deskbridge source list")]
-    Unknown(String),
-    /// The name is taken.
-    #[error("there is a source {0:?} already; choose another with --name, or use deskbridge source reconnect {0}")]
-    Taken(String),
-    /// The account is connected already.
-    #[error("{url} is connected already, as source {name:?}")]
-    Connected {
-        /// Address of the account.
-        url: String,
-        /// The source it is connected as.
-        name: String,
-    },
-    /// We do not know our own address.
-    #[error(
-        "Zendesk must know where to send webhooks: set public.base_url (DESKBRIDGE__PUBLIC__BASE_URL) to the address under which it reaches this daemon, or connect with --manual-webhook"
-    )]
-    NoPublicUrl,
-    /// The state does not allow it.
-    #[error("source {name} is {state}: {wanted} is not possible from there{hint}")]
-    State {
-        /// The source.
-        name: String,
-        /// Its state.
-        state: &'static str,
-        /// What was asked.
-        wanted: &'static str,
-        /// What would have to come first.
-        hint: &'static str,
-    },
-}
+pub use super::connect::{Connect, Connection, LifecycleError, connect, find, migrate, reconnect};
 
-impl From<sqlx::Error> for LifecycleError {
-    fn from(error: sqlx::Error) -> Self {
-        LifecycleError::Flow(error.into())
-    }
-}
-
-impl From<crate::zendesk::error::ApiError> for LifecycleError {
-    fn from(error: crate::zendesk::error::ApiError) -> Self {
-        LifecycleError::Account(error.into())
-    }
-}
-
-/// What connecting found and did.
-#[derive(Debug)]
-pub struct Connection {
-    /// The source.
-    pub source: Source,
-    /// Whose credentials they are.
-    pub identity: Identity,
-    /// What will not work for want of a scope.
-    pub warnings: Vec<&'static str>,
-    /// Where Zendesk has to send webhooks.
-    pub endpoint: String,
-    /// What was wrong with our webhook and was repaired; None when it is set up by hand.
-    pub repaired: Option<Vec<Fault>>,
-}
-
-/// What connecting is given.
-pub struct Connect<'a> {
-    /// Workspace.
-    pub workspace: i64,
-    /// Account name or address.
-    pub account: &'a str,
-    /// Name of the source; by default the account's.
-    pub name: Option<&'a str>,
-    /// Credentials.
-    pub credentials: Credentials,
-    /// The webhook is set up by hand, with this signing secret if it is known yet.
-    pub manual_webhook: Option<Option<String>>,
-    /// Options.
-    pub settings: SourceSettings,
-}
-
-/// The source of that name.
-pub async fn find(ctx: &Context, workspace: i64, name: &str) -> Result<Source, LifecycleError> {
-    let mut db = ctx.pool.acquire().await?;
-    db::source::by_name(&mut db, workspace, name).await?.ok_or_else(|| LifecycleError::Unknown(name.to_string()))
-}
-
-/// Connects an account: checks the credentials, sets up the webhook, makes everything due.
-pub async fn connect(ctx: &Context, request: Connect<'_>) -> Result<Connection, LifecycleError> {
-    let base_url = account::base_url(request.account, &ctx.settings.zendesk.allowed_base_urls)?;
-    let name = request.name.map_or_else(|| default_name(&base_url), str::to_string);
-    check_name(&name)?;
-    let now = ctx.clock.now();
-    let mut db = ctx.pool.acquire().await?;
-    for source in db::source::all(&mut db).await? {
-        if source.name == name && source.state != SourceState::Deleted && source.state != SourceState::Connecting {
-            return Err(LifecycleError::Taken(name));
-        }
-        let same = source.workspace_id == request.workspace && source.base_url.as_deref() == Some(&base_url);
-        if same && source.state != SourceState::Deleted && source.name != name {
-            return Err(LifecycleError::Connected { url: base_url, name: source.name });
-        }
-    }
-    let mut settings = request.settings.clone();
-    if settings.retention.default == Keep::default() {
-        settings.retention.default = Keep::Days(ctx.settings.retention.activity_days);
-    }
-    let source = match db::source::by_name(&mut db, request.workspace, &name).await? {
-        // A deleted source's records are still here: under its name only the same account may come back.
-        Some(source) if source.state == SourceState::Deleted && source.base_url.as_ref() != Some(&base_url) => {
-            return Err(LifecycleError::Taken(name));
-        }
-        Some(mut source) => {
-            db::source::set_settings(&mut db, source.id, &source.title, &settings, now).await?;
-            source.settings = request.settings;
-            source
-        }
-        None => {
-            let id = db::source::insert(&mut db, request.workspace, &name, "zendesk", Some(&base_url), &settings, now)
-                .await?;
-            db::source::get(&mut db, id).await?.ok_or_else(|| LifecycleError::Unknown(name.clone()))?
-        }
-    };
-    drop(db);
-    establish(ctx, source, &base_url, request.credentials, request.manual_webhook).await
-}
-
-/// Connects a disconnected source again, or gives a connected one new credentials and repairs its webhook. Reads changes
-/// only: cursors are kept (R12, R20).
-pub async fn reconnect(
-    ctx: &Context,
-    source: Source,
-    credentials: Option<Credentials>,
-    manual_webhook: Option<Option<String>>,
-) -> Result<Connection, LifecycleError> {
-    if !matches!(
-        source.state,
-        SourceState::Disconnected | SourceState::Syncing | SourceState::Connected | SourceState::Connecting
-    ) {
-        return Err(refused(&source, "reconnect", ": restore it first"));
-    }
-    let base_url = source.base_url.clone().ok_or_else(|| LifecycleError::Unknown(source.name.clone()))?;
-    let credentials = match credentials {
-        Some(credentials) => credentials,
-        None => ctx.credentials(&source)?,
-    };
-    establish(ctx, source, &base_url, credentials, manual_webhook).await
-}
-
-async fn establish(
-    ctx: &Context,
-    source: Source,
-    base_url: &str,
-    credentials: Credentials,
-    manual_webhook: Option<Option<String>>,
-) -> Result<Connection, LifecycleError> {
-    let is_oauth = !matches!(credentials, Credentials::ApiToken { .. });
-    let client = ctx.connect(&source.name, base_url, credentials.clone(), &source)?;
-    let identity = account::verify(&client, is_oauth).await?;
-    let warnings = identity.scopes.as_deref().map(account::missing_scopes).unwrap_or_default();
-    let now = ctx.clock.now();
-    let sealed = ctx
-        .sealer
-        .seal(&serde_json::to_vec(&credentials).expect("credentials serialise"), &source.sealed_as("credentials"));
-    let mut db = ctx.pool.acquire().await?;
-    db::source::set_credentials(&mut db, source.id, base_url, &sealed, now).await?;
-    drop(db);
-    let endpoint = endpoint(ctx, &source.name);
-    let repaired = match manual_webhook {
-        Some(secret) => {
-            if let Some(secret) = secret {
-                store_secret(ctx, &source, "manual", secret.as_bytes()).await?;
-            }
-            None
-        }
-        None => {
-            Some(set_up_webhook(ctx, &client, &source, endpoint.as_deref().ok_or(LifecycleError::NoPublicUrl)?).await?)
-        }
-    };
-    go_live(ctx, &source).await?;
-    let source = find(ctx, source.workspace_id, &source.name).await?;
-    let endpoint = endpoint.unwrap_or_else(|| format!("https://YOUR-HOST/webhooks/zendesk/{}", source.name));
-    Ok(Connection { source, identity, warnings, endpoint, repaired })
-}
-
-/// Where Zendesk sends a source's webhooks, if we know our own address.
-pub fn endpoint(ctx: &Context, name: &str) -> Option<String> {
-    Some(format!("{}/webhooks/zendesk/{name}", ctx.settings.public.base_url.as_deref()?))
-}
-
-/// Finds, repairs or makes our webhook and stores its signing secret. Answers what was wrong.
-pub async fn set_up_webhook(
-    ctx: &Context,
-    client: &Client,
-    source: &Source,
-    endpoint: &str,
-) -> Result<Vec<Fault>, LifecycleError> {
-    let (webhook, faults) = webhooks::ensure(client, &source.name, source.webhook_id.as_deref(), endpoint).await?;
-    let secret = webhooks::signing_secret(client, &webhook.id).await?;
-    store_secret(ctx, source, &webhook.id, secret.expose().as_bytes()).await?;
-    Ok(faults)
-}
-
-/// Stores a signing secret, sealed. One that differs from the former leaves that valid beside it: a rotation.
-async fn store_secret(ctx: &Context, source: &Source, webhook_id: &str, secret: &[u8]) -> Result<(), LifecycleError> {
-    let bound_to = source.sealed_as("webhook_secret");
-    let former = source.webhook_secret.as_deref();
-    let differs = former.is_some_and(|sealed| ctx.sealer.open(sealed, &bound_to).ok().as_deref() != Some(secret));
-    let sealed = ctx.sealer.seal(secret, &bound_to);
-    let mut db = ctx.pool.acquire().await?;
-    db::source::set_webhook(&mut db, source.id, webhook_id, &sealed, former.filter(|_| differs), ctx.clock.now())
-        .await?;
-    Ok(())
-}
-
-async fn go_live(ctx: &Context, source: &Source) -> Result<(), LifecycleError> {
-    let now = ctx.clock.now();
-    let streams: Vec<Stream> =
-        Stream::ALL.into_iter().filter(|stream| !source.settings.skip_streams.contains(stream)).collect();
-    let mut tx = ctx.pool.begin().await?;
-    make_months(&mut tx, &source.settings.retention, now).await?;
-    db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;
-    db::checkpoint::schedule(&mut tx, source.id, &streams, now).await?;
-    db::checkpoint::set_due(&mut tx, source.id, &streams, now).await?;
-    if source.state != SourceState::Syncing
-        && !db::source::set_state(&mut tx, source, SourceState::Syncing, now).await?
-    {
-        return Err(refused(source, "connect", ": its state has just changed, try again"));
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-/// Partitions for all the time that activities are kept, ten years at most; what is older has the default partition.
-async fn make_months(
-    db: &mut sqlx::PgConnection,
-    retention: &Retention,
-    now: DateTime<Utc>,
-) -> Result<(), LifecycleError> {
-    let since = retention::first_sync_since(now, retention).max(now - Months::new(120));
-    partition::ensure_months(db, since, now).await?;
-    prune::make_partitions(db, now).await?;
-    Ok(())
-}
-
-/// Stops a source: nothing new comes in, and our webhook is removed from Zendesk. Answers why it could not be, if so.
+/// Stops a source: nothing new comes in, our webhook is removed from Zendesk, tokens of a sign-in are taken back. Answers
+/// why the webhook could not be removed, if so.
 pub async fn disconnect(ctx: &Context, source: &Source) -> Result<Option<String>, LifecycleError> {
     if !source.state.may_become(SourceState::Disconnected) {
         return Err(refused(source, "disconnect", ""));
     }
     let left = match &source.webhook_id {
-        Some(id) if id != "manual" => match ctx.client(source) {
-            Ok(client) => webhooks::remove(&client, id).await.err().map(|error| error.to_string()),
+        Some(id) if id != BY_HAND => match ctx.client(source) {
+            Ok(client) => {
+                let left = webhooks::remove(&client, id).await.err().map(|error| error.to_string());
+                client.sign_out().await;
+                left
+            }
             Err(error) => Some(error.to_string()),
         },
         _ => None,
@@ -282,16 +36,21 @@ pub async fn disconnect(ctx: &Context, source: &Source) -> Result<Option<String>
     db::source::clear_webhook(&mut tx, source.id, now).await?;
     db::job::forget_source(&mut tx, source.id).await?;
     tx.commit().await?;
+    grant::revoke(ctx, source).await?;
     Ok(left)
 }
 
 /// Moves a source along its life (R19): archive, restore, delete. A deleted one loses its credentials, never its people.
 pub async fn set_state(ctx: &Context, source: &Source, next: SourceState) -> Result<(), LifecycleError> {
+    if next == SourceState::Deleted && source.state.may_become(next) {
+        grant::revoke(ctx, source).await?;
+    }
     let now = ctx.clock.now();
     let mut tx = ctx.pool.begin().await?;
     become_state(&mut tx, source, next, now).await?;
     if next == SourceState::Deleted {
         db::source::clear_connection(&mut tx, source.id, now).await?;
+        db::grant::remove(&mut tx, source.id).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -346,6 +105,11 @@ pub async fn reseal(ctx: &Context) -> Result<u64, FlowError> {
             let (credentials, secret, previous) = (credentials.as_deref(), secret.as_deref(), previous.as_deref());
             db::source::reseal(&mut db, &source, credentials, secret, previous).await?;
             resealed += 1;
+        }
+    }
+    for grant in db::grant::all(&mut db).await? {
+        if let Some(sealed) = keeper::sealed_again(&ctx.sealer, &grant) {
+            db::grant::reseal(&mut db, &grant, &sealed).await?;
         }
     }
     Ok(resealed)
@@ -413,25 +177,4 @@ pub async fn set_settings(
     }
     tx.commit().await?;
     Ok(())
-}
-
-fn refused(source: &Source, wanted: &'static str, hint: &'static str) -> LifecycleError {
-    LifecycleError::State { name: source.name.clone(), state: source.state.as_str(), wanted, hint }
-}
-
-fn default_name(base_url: &str) -> String {
-    let host = base_url.split("://").nth(1).unwrap_or(base_url);
-    match host.strip_suffix(".zendesk.com") {
-        Some(label) => label.to_string(),
-        None => "zendesk".to_string(),
-    }
-}
-
-/// A name stands in a path and on command lines.
-fn check_name(name: &str) -> Result<(), LifecycleError> {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    match (1..=63).contains(&name.len()) && name.bytes().all(plain) {
-        true => Ok(()),
-        false => Err(LifecycleError::Name(name.chars().take(100).collect())),
-    }
 }

@@ -427,7 +427,16 @@ async fn fail(
     let (error, remedy) = (failure.to_string(), failure.remedy());
     tracing::warn!(source = source.name, stream = stream.as_str(), error, remedy, due_at = %due_at, "stream could not be read; it is tried again");
     db::checkpoint::fail(db, source.id, stream, &error, remedy, now, due_at).await?;
-    if matches!(failure, FlowError::Zendesk(ApiError { kind: Kind::Unauthorized, .. }) | FlowError::Sealed(_)) {
+    if matches!(
+        failure,
+        FlowError::Zendesk(ApiError { kind: Kind::Unauthorized | Kind::NotRenewed(_) | Kind::NeedsReconnect(_), .. })
+            | FlowError::Sealed(_)
+    ) {
+        let error = match failure {
+            // The same whatever was read: it is the source's, not a request's.
+            FlowError::Zendesk(ApiError { kind: kind @ Kind::NeedsReconnect(_), .. }) => kind.to_string(),
+            _ => error,
+        };
         db::source::fail(db, source.id, &error, remedy, now).await?;
     }
     db::job::finish(db, lease).await?;

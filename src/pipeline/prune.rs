@@ -108,6 +108,7 @@ pub async fn prune(ctx: &Context) -> Result<Pruned, FlowError> {
     for workspace in workspaces(&sources) {
         pruned.dead_letters += db::dead_letter::prune(&mut db, workspace, letters_before).await?;
     }
+    db::rate_budget::prune(&mut db, now - Duration::hours(1)).await?;
     pruned.runs = db::run::prune(&mut db, now - Duration::days(i64::from(ctx.settings.retention.run_days))).await?;
     drop(db);
     for workspace in workspaces(&sources) {

@@ -122,6 +122,17 @@ pub async fn verify(client: &Client, is_oauth: bool) -> Result<Identity, Account
     Ok(Identity { user_id, role, scopes })
 }
 
+/// Whether this account knows that user, and as an admin: ids are unique among all accounts.
+pub async fn has_admin(client: &Client, user_id: i64) -> Result<bool, ApiError> {
+    let path = format!("/api/v2/users/{user_id}");
+    let body = match client.get(&path).await {
+        Ok(body) => body,
+        Err(ApiError { kind: Kind::NotFound, .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(serde_json::from_slice::<Me>(&body).is_ok_and(|me| me.user.role.as_deref() == Some("admin")))
+}
+
 /// What will not work for want of a scope, in words.
 pub fn missing_scopes(scopes: &[String]) -> Vec<&'static str> {
     let has = |wanted: &[&str]| scopes.iter().any(|scope| wanted.contains(&scope.as_str()));

@@ -1,18 +1,23 @@
 //! The client of one account: requests on the configured host only, within the limits, retried where that is right.
 
-use super::body;
-use super::budget::{self, Budget};
 use super::decode::error_message;
 use super::error::{ApiError, Kind};
-use super::limiter::Limiter;
+use super::limiter::{Denied, Ledger, Limiter};
+use super::purse::Shares;
+use super::{body, budget};
 use crate::clock::Clock;
+use crate::config::SecretText;
 use crate::model::source::Credentials;
 use crate::rules::retry::{self, Failure, Retry};
 use base64::Engine;
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+
+/// What our tokens are for: reading, and our webhook.
+pub const SCOPES: &str = "read webhooks:read webhooks:write";
 
 /// How requests are made.
 #[derive(Debug, Clone)]
@@ -29,17 +34,15 @@ pub struct ClientOptions {
     pub max_response_bytes: usize,
     /// What we call ourselves.
     pub user_agent: String,
-    /// Requests a minute that we allow ourselves.
-    pub requests_per_minute: u32,
-    /// Export requests a minute.
-    pub incremental_per_minute: u32,
+    /// How the account's budgets are used.
+    pub shares: Shares,
 }
 
 /// A client of one account. One for each source, so that its limiter sees every request.
 pub struct Client {
     options: ClientOptions,
     http: reqwest::Client,
-    credentials: Credentials,
+    login: Login,
     fetched: Mutex<Option<Fetched>>,
     limiter: Limiter,
     clock: Clock,
@@ -52,35 +55,56 @@ struct Fetched {
     renew_at: DateTime<Utc>,
 }
 
+/// Access tokens that change while a client lives.
+pub trait AccessTokens: Send + Sync {
+    /// The token to send now.
+    fn current(&self) -> BoxFuture<'_, Result<SecretText, Kind>>;
+    /// Zendesk has just not accepted the token of this header: the next one has to be another.
+    fn refused(&self, header: &str);
+}
+
+/// How a client signs in.
+pub enum Login {
+    /// By the same credentials always.
+    With(Credentials),
+    /// By tokens that are renewed.
+    Renewed(Arc<dyn AccessTokens>),
+}
+
+impl From<Credentials> for Login {
+    fn from(credentials: Credentials) -> Login {
+        Login::With(credentials)
+    }
+}
+
 /// Longest wait for the budget within a request; longer ones are left to the schedule.
 const LONGEST_WAIT: Duration = Duration::seconds(90);
 
-/// Longest stop of a shared budget because one answer asked for it: no window of Zendesk's is longer (Z§6).
-const LONGEST_BLOCK: Duration = Duration::minutes(10);
-
 impl Client {
-    /// A client. Fails only when the TLS set-up does.
-    pub fn new(options: ClientOptions, credentials: Credentials, clock: Clock) -> Result<Client, ApiError> {
-        static TLS: Once = Once::new();
-        TLS.call_once(|| {
-            // Fails only when a provider is installed already, which serves as well.
-            _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let http = reqwest::Client::builder()
-            .timeout(options.timeout)
-            .connect_timeout(options.connect_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(&options.user_agent)
-            .build()
-            .map_err(|error| failed("client", Kind::Network(error.to_string())))?;
-        let limiter = Limiter::new(clock.clone(), options.requests_per_minute, options.incremental_per_minute);
-        Ok(Client { options, http, credentials, fetched: Mutex::new(None), limiter, clock })
+    /// A client that shares its budgets with all who use the same ledger. Fails only when the TLS set-up does.
+    pub fn new(
+        options: ClientOptions,
+        login: impl Into<Login>,
+        clock: Clock,
+        ledger: Arc<dyn Ledger>,
+    ) -> Result<Client, ApiError> {
+        let (http, login) = (http(&options)?, login.into());
+        let limiter = Limiter::new(&options.source, clock.clone(), options.shares, ledger);
+        Ok(Client { options, http, login, fetched: Mutex::new(None), limiter, clock })
     }
 
     /// The budgets, for the metrics.
     pub fn limiter(&self) -> &Limiter {
         &self.limiter
+    }
+
+    /// Takes back the access token that the client fetched for itself, if it did.
+    pub async fn sign_out(&self) {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if fetched && let Err(error) = self.send(Method::DELETE, "/api/v2/oauth/tokens/current", None).await {
+            tracing::warn!(source = self.options.source, error = %error, "the access token could not be revoked; it ends by itself within two hours");
+        }
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Reads `path` (with its parameters), waiting for the budget and retrying what may be retried.
@@ -103,6 +127,16 @@ impl Client {
         self.request(method, path, body, LONGEST_WAIT).await
     }
 
+    /// Sends a body only if the budget allows it at once, and once only.
+    pub async fn send_if_affordable(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Vec<u8>, ApiError> {
+        self.request(method, path, body, Duration::zero()).await
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -119,17 +153,13 @@ impl Client {
                 Ok(bytes) => return Ok(bytes),
                 Err(kind) => kind,
             };
-            if matches!(kind, Kind::BudgetSpent(_)) {
+            if matches!(kind, Kind::BudgetSpent(_) | Kind::BudgetsUnknown(_)) {
                 return Err(ApiError { endpoint, kind }); // nothing was sent
             }
             let outcome = if matches!(kind, Kind::RateLimited { .. }) { "throttled" } else { "failed" };
             self.count(&endpoint, outcome);
-            if kind == Kind::Unauthorized
-                && !refreshed
-                && matches!(self.credentials, Credentials::ClientCredentials { .. })
-            {
+            if kind == Kind::Unauthorized && !refreshed && self.has_another_token() {
                 refreshed = true;
-                *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None;
                 continue;
             }
             let wait = match (&kind, retry::decide(&kind.failure(), attempt, rand::random())) {
@@ -164,28 +194,23 @@ impl Client {
         most: Duration,
     ) -> Result<Vec<u8>, Kind> {
         let authorization = self.authorization().await?;
-        let draws = budget::draws(method, path, sent);
-        let is_export = draws.iter().any(|draw| draw.budget == Budget::Exports);
-        let budget = if is_export { Budget::Exports } else { Budget::Requests };
-        let permit = self
-            .limiter
-            .acquire(budget, most)
-            .await
-            .map_err(|wait| Kind::BudgetSpent(wait.to_std().unwrap_or_default()))?;
+        // What cannot wait is urgent: a webhook's records, read again.
+        let permit = self.limiter.acquire(budget::draws(method, path, sent), most.is_zero(), most).await;
+        let permit = permit.map_err(|denied| match denied {
+            Denied::Spent(wait) => Kind::BudgetSpent(wait.to_std().unwrap_or_default()),
+            Denied::Ledger(why) => Kind::BudgetsUnknown(why),
+        })?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
-        request = request.header(AUTHORIZATION, authorization).header("accept", "application/json");
+        request = request.header(AUTHORIZATION, &authorization).header("accept", "application/json");
         if let Some(sent) = sent {
             request = request.json(sent);
         }
         let response = request.send().await.map_err(body::broken)?;
-        // The webhooks API counts for itself, and shows its own limit in the same headers (Z§6).
-        if !path.starts_with("/api/v2/webhooks") {
-            self.limiter.observe(budget, |name| {
-                response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_string)
-            });
-        }
         let status = response.status();
         let headers = response.headers().clone();
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_string);
+        let refused = (status == StatusCode::TOO_MANY_REQUESTS).then(|| self.told_to_wait(&headers));
+        self.limiter.settle(permit, header, refused).await;
         if let Some(warning) = headers.get("x-zendesk-api-warn").and_then(|value| value.to_str().ok()) {
             tracing::warn!(
                 source = self.options.source,
@@ -195,31 +220,48 @@ impl Client {
             );
         }
         let bytes = body::read(response, self.options.max_response_bytes).await?;
-        drop(permit);
         if status.is_success() {
             self.count(&format!("{method} {}", path.split('?').next().unwrap_or(path)), "ok");
             return Ok(bytes);
         }
-        Err(self.kind_of(status, &headers, &bytes, budget))
+        if status == StatusCode::UNAUTHORIZED {
+            self.doubt(&authorization);
+        }
+        Err(self.kind_of(status, &headers, &bytes))
     }
 
-    fn kind_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8], budget: Budget) -> Kind {
+    /// After a 401: may there be another token than the one sent?
+    fn has_another_token(&self) -> bool {
+        matches!(self.login, Login::Renewed(_) | Login::With(Credentials::ClientCredentials { .. }))
+    }
+
+    /// The token sent was not accepted: the next request is made with another.
+    fn doubt(&self, authorization: &HeaderValue) {
+        match (&self.login, authorization.to_str()) {
+            (Login::Renewed(tokens), Ok(header)) => tokens.refused(header),
+            _ => *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = None,
+        }
+    }
+
+    /// How long Zendesk says to wait. A date is measured by Zendesk's own clock, where the answer tells it.
+    fn retry_after(&self, headers: &HeaderMap) -> Option<std::time::Duration> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        // A date is measured by the clock of who wrote it. What says more than an hour is a mistake (`MAX_RETRY_AFTER`).
-        let theirs = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
-        let now = theirs.map_or_else(|| self.clock.now(), |date| date.with_timezone(&Utc));
-        let said = text(RETRY_AFTER).and_then(|text| retry::parse_retry_after(text, now));
-        let said = said.map(|wait| wait.min(retry::MAX_RETRY_AFTER));
+        let date = text(DATE).and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        let now = date.map_or_else(|| self.clock.now(), |date| date.to_utc());
+        text(RETRY_AFTER).and_then(|said| retry::parse_retry_after(said, now))
+    }
+
+    /// The wait after a refusal: as told, or 10 s; never longer than [`retry::MAX_RETRY_AFTER`].
+    fn told_to_wait(&self, headers: &HeaderMap) -> std::time::Duration {
+        let told = self.retry_after(headers).filter(|wait| !wait.is_zero());
+        told.unwrap_or(std::time::Duration::from_secs(10)).min(retry::MAX_RETRY_AFTER)
+    }
+
+    fn kind_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
+        let said = self.retry_after(headers);
         let code = || error_message(status.as_u16(), body).code;
         match (status.as_u16(), retry::classify(status.as_u16(), said)) {
-            (_, Failure::RateLimited { retry_after }) => {
-                let wait = if retry_after.is_zero() { std::time::Duration::from_secs(10) } else { retry_after };
-                // A 503 tells of this endpoint, not of the budget that others share.
-                if status == StatusCode::TOO_MANY_REQUESTS {
-                    self.limiter.block(budget, Duration::from_std(wait).unwrap_or(LONGEST_BLOCK).min(LONGEST_BLOCK));
-                }
-                Kind::RateLimited { retry_after: wait }
-            }
+            (_, Failure::RateLimited { .. }) => Kind::RateLimited { retry_after: self.told_to_wait(headers) },
             (_, Failure::Unauthorized) => Kind::Unauthorized,
             (_, Failure::Forbidden) => Kind::Forbidden(code()),
             (_, Failure::NotFound) => Kind::NotFound,
@@ -232,13 +274,21 @@ impl Client {
 
     /// The `Authorization` header; fetched first where the credentials are a client's.
     async fn authorization(&self) -> Result<HeaderValue, Kind> {
-        match &self.credentials {
+        let credentials = match &self.login {
+            Login::Renewed(tokens) => return bearer(tokens.current().await?.expose()),
+            Login::With(credentials) => credentials,
+        };
+        match credentials {
             Credentials::Bearer { token } => bearer(token),
             Credentials::ApiToken { email, token } => {
                 let pair = base64::engine::general_purpose::STANDARD.encode(format!("{email}/token:{token}"));
                 secret_header(&format!("Basic {pair}"))
             }
             Credentials::ClientCredentials { client_id, client_secret } => self.fetched(client_id, client_secret).await,
+            Credentials::Browser { fresh, .. } => match fresh {
+                Some(pair) => bearer(&pair.access_token),
+                None => Err(Kind::NeedsReconnect("its tokens are not there".into())),
+            },
         }
     }
 
@@ -248,7 +298,7 @@ impl Client {
             return Ok(known.header);
         }
         let body = serde_json::json!({"grant_type": "client_credentials", "client_id": client_id,
-            "client_secret": client_secret, "scope": "read webhooks:read webhooks:write", "expires_in": 7200});
+            "client_secret": client_secret, "scope": SCOPES, "expires_in": 7200});
         let url = format!("{}/oauth/tokens", self.options.base_url);
         let response = self.http.post(url).json(&body).send().await.map_err(body::broken)?;
         if !response.status().is_success() {
@@ -268,6 +318,23 @@ impl Client {
             Some(Fetched { header: header.clone(), renew_at });
         Ok(header)
     }
+}
+
+/// An HTTP client that keeps to the rules: no redirects, no proxy, bounded in time.
+pub(super) fn http(options: &ClientOptions) -> Result<reqwest::Client, ApiError> {
+    static TLS: Once = Once::new();
+    TLS.call_once(|| {
+        // Fails only when a provider is installed already, which serves as well.
+        _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder()
+        .timeout(options.timeout)
+        .connect_timeout(options.connect_timeout)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(&options.user_agent)
+        .build()
+        .map_err(|error| failed("client", Kind::Network(error.to_string())))
 }
 
 #[derive(serde::Deserialize)]

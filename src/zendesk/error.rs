@@ -26,9 +26,18 @@ pub enum Kind {
     /// Our own limiter would have to wait longer than the caller wants to.
     #[error("the request budget is spent for another {} s", .0.as_secs())]
     BudgetSpent(Duration),
+    /// The budgets that all daemons share cannot be read.
+    #[error("the request budgets cannot be read: {0}")]
+    BudgetsUnknown(String),
     /// 401.
     #[error("Zendesk does not accept the credentials")]
     Unauthorized,
+    /// The tokens are gone for good.
+    #[error("needs reconnect: {0}")]
+    NeedsReconnect(String),
+    /// There is no access token at present.
+    #[error("the access token could not be renewed: {0}")]
+    NotRenewed(String),
     /// 403.
     #[error("Zendesk refuses this: {0}")]
     Forbidden(String),
@@ -76,12 +85,15 @@ impl Kind {
             Kind::RateLimited { retry_after } | Kind::BudgetSpent(retry_after) => {
                 Failure::RateLimited { retry_after: *retry_after }
             }
-            Kind::Unauthorized => Failure::Unauthorized,
+            Kind::Unauthorized | Kind::NeedsReconnect(_) | Kind::NotRenewed(_) => Failure::Unauthorized,
             Kind::Forbidden(_) => Failure::Forbidden,
             Kind::NotFound => Failure::NotFound,
-            Kind::TimedOut | Kind::Server(_) | Kind::Network(_) | Kind::Broken(_) | Kind::BadBody(_) => {
-                Failure::Transient
-            }
+            Kind::TimedOut
+            | Kind::Server(_)
+            | Kind::Network(_)
+            | Kind::Broken(_)
+            | Kind::BadBody(_)
+            | Kind::BudgetsUnknown(_) => Failure::Transient,
             Kind::Refused { status, .. } => Failure::Refused(*status),
             Kind::Redirected(_) | Kind::TooLarge(_) | Kind::Stalled(_) => Failure::Fatal,
         }
@@ -93,8 +105,15 @@ impl Kind {
             Kind::RateLimited { .. } | Kind::BudgetSpent(_) => {
                 "Nothing: reading goes on when the limit allows. If this lasts, lower requests_per_minute of the source or look for other users of the account's limit."
             }
+            Kind::BudgetsUnknown(_) => "Nothing: reading goes on when Postgres does. If this lasts, look at its log.",
             Kind::Unauthorized => {
                 "Give new credentials: deskbridge source reconnect NAME with a new token, and check with deskbridge check."
+            }
+            Kind::NeedsReconnect(_) => {
+                "Sign in again: deskbridge source reconnect NAME --again. Until then nothing is read; webhooks are kept."
+            }
+            Kind::NotRenewed(_) => {
+                "It is tried again. If this lasts, see whether the OAuth client and its secret are still right, then sign in again: deskbridge source reconnect NAME --again"
             }
             Kind::Forbidden(_) => {
                 "Use the credentials of an admin whose token has the scopes read, webhooks:read and webhooks:write; if the plan lacks this endpoint, skip the stream: deskbridge source set NAME skip_streams=…"

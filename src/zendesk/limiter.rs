@@ -1,210 +1,208 @@
-//! The limiter: keeps within the account's limits by our own arithmetic, corrected by what Zendesk's headers say (Z§6).
+//! The limiter: a request is made when the budgets that all processes share allow it.
 //!
-//! A sliding window is used: never more than the limit in any 60 seconds, which is safe whether Zendesk counts by fixed or
-//! by sliding minutes. A request counts from when its answer came, since that is the latest it can have been counted.
+//! What is decided stands in [`Window`]; what this process knows, in [`Purses`]; where windows are kept, a [`Ledger`] knows: a
+//! table, for sources that are stored.
 
-use super::budget::Budget;
+use super::budget::{Budget, Draw};
+use super::purse::{Outcome, Purses, Shares, exchange};
+use super::window::{Millis, Told, Window};
 use crate::clock::Clock;
 use crate::rules::retry::parse_rate_header;
 use chrono::{DateTime, Duration, Utc};
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use futures_util::future::BoxFuture;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-struct Window {
-    limit: usize,
-    done: VecDeque<DateTime<Utc>>,
-    in_flight: usize,
-    blocked_until: DateTime<Utc>,
+/// Changes the windows it is given, in the order of the draws.
+pub type Turn<'a> = &'a mut (dyn FnMut(&mut [Window]) + Send);
+
+/// Where the windows of an account are kept for all who use it.
+pub trait Ledger: Send + Sync {
+    /// Lets `turn` change the windows of these budgets while nobody else does. A failure says why, and changes nothing.
+    fn turn<'a>(&'a self, draws: &'a [Draw], now: DateTime<Utc>, turn: Turn<'a>) -> BoxFuture<'a, Result<(), String>>;
 }
 
-impl Window {
-    fn new(limit: u32) -> Window {
-        Window {
-            limit: limit.max(1) as usize,
-            done: VecDeque::new(),
-            in_flight: 0,
-            blocked_until: DateTime::<Utc>::MIN_UTC,
-        }
-    }
+/// Windows in memory: for an account that only one process asks.
+#[derive(Default)]
+pub struct Alone(Mutex<HashMap<Draw, Window>>);
 
-    /// How long until one more request is allowed; None: now.
-    fn wait(&mut self, now: DateTime<Utc>) -> Option<Duration> {
-        let minute = Duration::seconds(60);
-        while self.done.front().is_some_and(|at| *at + minute <= now || *at > now + minute) {
-            self.done.pop_front();
-        }
-        if self.blocked_until > now && self.blocked_until - now <= Duration::hours(2) {
-            return Some(self.blocked_until - now);
-        }
-        let used = self.done.len() + self.in_flight;
-        if used < self.limit {
-            return None;
-        }
-        let free_at = self.done.get(used - self.limit).map(|at| *at + minute);
-        Some(free_at.map_or(Duration::milliseconds(50), |at| at - now))
-    }
-
-    fn left(&self) -> usize {
-        self.limit.saturating_sub(self.done.len() + self.in_flight)
+impl Ledger for Alone {
+    fn turn<'a>(&'a self, draws: &'a [Draw], _: DateTime<Utc>, turn: Turn<'a>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let mut all = lock(&self.0);
+            let mut windows: Vec<Window> = draws.iter().map(|draw| all.remove(draw).unwrap_or_default()).collect();
+            turn(&mut windows);
+            all.extend(draws.iter().cloned().zip(windows));
+            Ok(())
+        })
     }
 }
 
-/// The budgets of one account.
+/// Why a request may not be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// Its budget is spent for so long.
+    Spent(Duration),
+    /// The budgets cannot be read.
+    Ledger(String),
+}
+
+/// The budgets of one account, as one process uses them.
 pub struct Limiter {
+    source: String,
     clock: Clock,
-    general: Mutex<Window>,
-    incremental: Mutex<Window>,
+    shares: Shares,
+    ledger: Arc<dyn Ledger>,
+    purses: Mutex<Purses>,
+    /// One exchange at a time: who waited for it may find that it has what it needs.
+    exchanging: tokio::sync::Mutex<()>,
 }
 
-/// A request that is allowed. Dropped unfinished, it still counts.
+/// A request that is allowed. Dropped unsettled, it still counts.
 pub struct Permit<'a> {
     limiter: &'a Limiter,
-    budget: Budget,
+    draws: Vec<Draw>,
+    sent: Millis,
+    settled: bool,
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let now = self.limiter.clock.now();
-        for window in self.limiter.windows(self.budget) {
-            let mut window = lock(window);
-            window.in_flight -= 1;
-            window.done.push_back(now);
+        if !self.settled {
+            let now = self.limiter.now();
+            lock(&self.limiter.purses).answered(&self.draws, self.sent, now, &[], None);
         }
     }
 }
 
 impl Limiter {
-    /// Budgets of `general` and `incremental` requests a minute.
-    pub fn new(clock: Clock, general: u32, incremental: u32) -> Limiter {
-        Limiter { clock, general: Mutex::new(Window::new(general)), incremental: Mutex::new(Window::new(incremental)) }
+    /// The limiter of `source`, whose windows `ledger` keeps.
+    pub fn new(source: &str, clock: Clock, shares: Shares, ledger: Arc<dyn Ledger>) -> Limiter {
+        let purses = Mutex::new(Purses::new(rand::random(), shares));
+        let exchanging = tokio::sync::Mutex::default();
+        Limiter { source: source.to_string(), clock, shares, ledger, purses, exchanging }
     }
 
-    fn windows(&self, budget: Budget) -> impl Iterator<Item = &Mutex<Window>> {
-        let incremental = (budget == Budget::Exports).then_some(&self.incremental);
-        std::iter::once(&self.general).chain(incremental)
+    fn now(&self) -> Millis {
+        let now = self.clock.now().timestamp_millis();
+        let steady = i64::try_from(self.clock.monotonic().as_millis()).unwrap_or(i64::MAX);
+        lock(&self.purses).look_at_clocks(now, steady);
+        now
     }
 
-    /// Takes one request, or says how long that would take.
-    pub fn try_acquire(&self, budget: Budget) -> Result<Permit<'_>, Duration> {
-        let now = self.clock.now();
-        let mut general = lock(&self.general);
-        let mut incremental = lock(&self.incremental);
-        let mut wait = general.wait(now);
-        if budget == Budget::Exports {
-            wait = wait.max(incremental.wait(now));
-        }
-        match wait {
-            Some(wait) => Err(wait.max(Duration::milliseconds(1))),
-            None => {
-                general.in_flight += 1;
-                incremental.in_flight += usize::from(budget == Budget::Exports);
-                Ok(Permit { limiter: self, budget })
-            }
-        }
-    }
-
-    /// Waits for one request; longer than `most` is not waited.
-    pub async fn acquire(&self, budget: Budget, most: Duration) -> Result<Permit<'_>, Duration> {
-        let start = self.clock.now();
+    /// Waits until a request may be made; longer than `most` is not waited. What is `urgent` may take the whole of our share.
+    pub async fn acquire(&self, draws: Vec<Draw>, urgent: bool, most: Duration) -> Result<Permit<'_>, Denied> {
+        let start = self.now();
         loop {
-            match self.try_acquire(budget) {
-                Ok(permit) => return Ok(permit),
-                Err(wait) if self.clock.now() + wait - start > most => return Err(wait),
-                Err(wait) => self.clock.sleep(wait.to_std().unwrap_or_default()).await,
+            if let Some(permit) = self.take(&draws) {
+                return Ok(permit);
             }
-        }
-    }
-
-    /// Learns from an answer's headers: the true limit of the plan, and how much of a budget is left.
-    pub fn observe(&self, budget: Budget, header: impl Fn(&str) -> Option<String>) {
-        let now = self.clock.now();
-        let number = |name: &str| header(name).and_then(|text| text.trim().parse::<u64>().ok());
-        let spent = number("x-rate-limit-remaining").or_else(|| number("ratelimit-remaining")) == Some(0);
-        if spent && let Some(resets) = number("ratelimit-reset").or_else(|| number("rate-limit-reset")) {
-            self.block(Budget::Requests, Duration::seconds(resets.min(120) as i64));
-        }
-        if let Some(total) = number("x-rate-limit") {
-            let mut general = lock(&self.general);
-            general.limit = general.limit.min(total.max(1) as usize);
-        }
-        if budget == Budget::Exports
-            && let Some(text) = header("zendesk-ratelimit-incremental-exports")
-        {
-            let said = parse_rate_header(&text);
-            let mut incremental = lock(&self.incremental);
-            if let Some(total) = said.total {
-                incremental.limit = incremental.limit.min(total.max(1) as usize);
+            let turn = self.exchanging.lock().await;
+            if let Some(permit) = self.take(&draws) {
+                return Ok(permit);
             }
-            if let (Some(0), Some(resets)) = (said.remaining, said.resets) {
-                let until = now + Duration::seconds(resets.min(120) as i64);
-                incremental.blocked_until = incremental.blocked_until.max(until);
+            let outcome = self.exchange(&draws, Some(urgent)).await?;
+            if let Some(permit) = self.take(&draws) {
+                return Ok(permit);
             }
+            drop(turn);
+            let wait = Duration::milliseconds(outcome.wait.max(1));
+            if self.now() + outcome.wait - start > most.num_milliseconds() {
+                return Err(Denied::Spent(wait));
+            }
+            self.clock.sleep(wait.to_std().unwrap_or_default()).await;
         }
     }
 
-    /// Stops a budget for a while, as a 429 asks.
-    pub fn block(&self, budget: Budget, wait: Duration) {
-        let until = self.clock.now() + wait;
-        let window = if budget == Budget::Exports { &self.incremental } else { &self.general };
-        let mut window = lock(window);
-        window.blocked_until = window.blocked_until.max(until);
+    fn take(&self, draws: &[Draw]) -> Option<Permit<'_>> {
+        let sent = self.now();
+        let taken = lock(&self.purses).take(draws, sent);
+        taken.then(|| Permit { limiter: self, draws: draws.to_vec(), sent, settled: false })
     }
 
-    /// Requests left this minute: general, incremental.
-    pub fn left(&self) -> (usize, usize) {
-        (lock(&self.general).left(), lock(&self.incremental).left())
-    }
-}
-
-fn lock(window: &Mutex<Window>) -> std::sync::MutexGuard<'_, Window> {
-    window.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn clock() -> Clock {
-        Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).expect("a valid time"))
-    }
-
-    #[test]
-    fn ten_exports_a_minute_and_not_one_more() {
-        let clock = clock();
-        let limiter = Limiter::new(clock.clone(), 200, 10);
-        for _ in 0..10 {
-            drop(limiter.try_acquire(Budget::Exports).expect("within the budget"));
-            clock.advance(std::time::Duration::from_secs(1));
-        }
-        let wait = limiter.try_acquire(Budget::Exports).err().expect("the eleventh waits");
-        assert_eq!(wait, Duration::seconds(50));
-        assert!(limiter.try_acquire(Budget::Requests).is_ok(), "other requests go on");
-        clock.advance(std::time::Duration::from_secs(50));
-        assert!(limiter.try_acquire(Budget::Exports).is_ok(), "the first of them is a minute old");
-    }
-
-    #[test]
-    fn headers_lower_the_limit_and_stop_a_spent_budget() {
-        let clock = clock();
-        let limiter = Limiter::new(clock.clone(), 700, 30);
-        let header = |name: &str| match name {
-            "x-rate-limit" => Some("200".to_string()),
-            "zendesk-ratelimit-incremental-exports" => Some("total=10; remaining=0; resets=7".to_string()),
-            _ => None,
+    /// Tells the shared windows what became of requests, and asks for more where `urgent` says how.
+    async fn exchange(&self, draws: &[Draw], urgent: Option<bool>) -> Result<Outcome, Denied> {
+        let now = self.now();
+        let (reports, wanted) = {
+            let mut purses = lock(&self.purses);
+            let reports = purses.tell(draws, now);
+            (reports, urgent.map(|urgent| (purses.wanted(draws, urgent), urgent)))
         };
-        limiter.observe(Budget::Exports, header);
-        assert_eq!(limiter.left(), (200, 10));
-        assert_eq!(limiter.try_acquire(Budget::Exports).err(), Some(Duration::seconds(7)));
-        clock.advance(std::time::Duration::from_secs(7));
-        assert!(limiter.try_acquire(Budget::Exports).is_ok());
+        let mut outcome = Outcome::default();
+        let mut turn = |windows: &mut [Window]| {
+            let wanted = wanted.as_ref().map(|(wanted, urgent)| (wanted.as_slice(), *urgent));
+            outcome = exchange(&self.shares, draws, &reports, wanted, windows, now);
+        };
+        let at = DateTime::from_timestamp_millis(now).unwrap_or_default();
+        self.ledger.turn(draws, at, &mut turn).await.map_err(Denied::Ledger)?;
+        lock(&self.purses).exchanged(draws, &reports, &outcome, now);
+        for (cause, count) in [("own", outcome.own_refusals), ("others", outcome.others_refusals)] {
+            if count > 0 {
+                metrics::counter!(crate::telemetry::ZENDESK_THROTTLED, "source" => self.source.clone(), "cause" => cause)
+                    .increment(count.into());
+            }
+        }
+        Ok(outcome)
     }
 
-    #[test]
-    fn a_clock_that_jumps_back_does_not_block_for_ever() {
-        let clock = clock();
-        let limiter = Limiter::new(clock.clone(), 1, 1);
-        drop(limiter.try_acquire(Budget::Requests).expect("the first"));
-        clock.set(clock.now() - Duration::days(1));
-        assert!(limiter.try_acquire(Budget::Requests).is_ok());
+    /// Ends a request that was answered: learns from its headers, and stops its budget when it was refused for that long.
+    pub async fn settle(
+        &self,
+        mut permit: Permit<'_>,
+        header: impl Fn(&str) -> Option<String>,
+        refused: Option<std::time::Duration>,
+    ) {
+        let now = self.now();
+        permit.settled = true;
+        let told: Vec<Option<Told>> =
+            permit.draws.iter().map(|draw| told(draw.budget, permit.sent, now, &header)).collect();
+        let until = refused.map(|wait| now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        let tell = lock(&self.purses).answered(&permit.draws, permit.sent, now, &told, until);
+        if tell {
+            let _turn = self.exchanging.lock().await;
+            if let Err(Denied::Ledger(why)) = self.exchange(&permit.draws, None).await {
+                tracing::debug!(source = self.source, why, "what became of requests is told the next time");
+            }
+        }
     }
+
+    /// Requests left of the account's budgets, as last heard: name of the budget and number.
+    pub fn left(&self) -> Vec<(&'static str, i64)> {
+        let left = lock(&self.purses).left();
+        left.into_iter().map(|(budget, left)| (budget.limit().name, left)).collect()
+    }
+}
+
+/// What an answer's headers tell of a budget (Z§6, both spellings).
+fn told(budget: Budget, sent: Millis, answered: Millis, header: &impl Fn(&str) -> Option<String>) -> Option<Told> {
+    let plain = |names: [&str; 2]| {
+        let text = names.into_iter().find_map(header)?;
+        text.trim().parse::<u64>().ok()
+    };
+    let (total, remaining, resets) = match budget {
+        Budget::Requests | Budget::Webhooks => (
+            plain(["x-rate-limit", "ratelimit-limit"]),
+            plain(["x-rate-limit-remaining", "ratelimit-remaining"]),
+            plain(["ratelimit-reset", "rate-limit-reset"]),
+        ),
+        _ => {
+            let names = budget.limit().headers.iter();
+            let text =
+                names.flat_map(|name| [format!("zendesk-ratelimit-{name}"), format!("zendesk-rate-limit-{name}")]);
+            let said = text.into_iter().find_map(|name| header(&name)).map(|text| parse_rate_header(&text))?;
+            (said.total, said.remaining, said.resets)
+        }
+    };
+    let small = |number: Option<u64>| number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    (total.is_some() || resets.is_some()).then(|| Told {
+        sent,
+        answered,
+        total: small(total),
+        remaining: small(remaining),
+        resets: small(resets),
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,9 +6,15 @@ mod body;
 pub mod budget;
 pub mod client;
 pub mod decode;
+pub mod deliveries;
 pub mod error;
 pub mod limiter;
+pub mod oauth;
 pub mod progress;
+pub mod purse;
 pub mod stream;
 pub mod verify;
 pub mod webhooks;
+pub mod window;
+#[cfg(test)]
+mod year;

@@ -23,7 +23,7 @@ def main(program: str, folder: Path) -> None:
     """Each client with an account of its own."""
     enter(folder)
     people = ["--users", "300", "--tickets", "250", "--seed", "7"]
-    with Account(program, folder / "tap", *people, "--clock", "driven") as account:
+    with Account(program, folder / "tap", *people, "--clock", "driven", "--limits", "off") as account:
         print(tap.journey(account, str(folder / "python" / "bin" / "tap-zendesk"), folder / "tap"))
     with Account(program, folder / "node-zendesk", *people, "--clock", "scaled:20") as account:
         print(node(account, folder))

@@ -71,7 +71,7 @@ fn members(body: &[u8]) -> BTreeMap<String, Box<RawValue>> {
 }
 
 /// The records under a plural name, which go through `page`, and the one under the singular.
-fn records(body: &[u8], many: &str, one: &str) -> Vec<Box<RawValue>> {
+pub fn records(body: &[u8], many: &str, one: &str) -> Vec<Box<RawValue>> {
     let members = members(body);
     let mut found = Vec::new();
     for name in [many, one] {

@@ -13,7 +13,19 @@ use statements::{Statement, statements};
 use std::collections::BTreeSet;
 
 /// Tables that stay ordinary when the others are distributed.
-pub const CONTROL: &[&str] = &["workspace", "source", "checkpoint", "job", "run", "schedule", "_sqlx_migrations"];
+pub const CONTROL: &[&str] = &[
+    "workspace",
+    "source",
+    "checkpoint",
+    "job",
+    "run",
+    "schedule",
+    "rate_budget",
+    "source_grant",
+    "sign_in",
+    "webhook_watch",
+    "_sqlx_migrations",
+];
 
 /// Where faults of the migrated schema are told.
 const SCHEMA: &str = "migrations";

@@ -265,6 +265,12 @@ impl SimDoor {
         Credentials::ApiToken { email: text("admin_email"), token: text("api_token") }
     }
 
+    /// Its OAuth client, which fetches its own tokens.
+    pub fn client_credentials(&self) -> Credentials {
+        let text = |key: &str| self.about[key].as_str().unwrap_or_default().to_string();
+        Credentials::ClientCredentials { client_id: text("client_id"), client_secret: text("client_secret") }
+    }
+
     /// Its time.
     pub async fn now(&self) -> DateTime<Utc> {
         let now = self.get("clock").await["now"].as_str().unwrap_or_default().to_string();

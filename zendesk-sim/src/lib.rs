@@ -12,12 +12,13 @@ mod http;
 mod journal;
 mod life;
 mod options;
+mod sell;
 mod server;
 mod time;
 mod tls;
 mod world;
 
 pub use clock::ClockMode;
-pub use options::{Faults, Options, Plan, Settings};
+pub use options::{Faults, Jobs, Options, Plan, Settings};
 pub use server::Sim;
 pub use time::Stamp;

@@ -1,5 +1,6 @@
 //! The simulation as a running server.
 use crate::admin;
+use crate::api::bulk;
 use crate::clock::Clock;
 use crate::deliver;
 use crate::http::bad::{self, Sent};
@@ -10,6 +11,7 @@ use crate::http::{Reply, Req};
 use crate::journal;
 use crate::life;
 use crate::options::Options;
+use crate::sell::Desk;
 use crate::tls::TlsListener;
 use crate::world::World;
 use axum::body::{Body, Bytes, to_bytes};
@@ -40,6 +42,7 @@ pub struct Shared {
     /// How many records each record stands for.
     pub row_weight: usize,
     gate: Mutex<Gate>,
+    sell: Mutex<Desk>,
 }
 
 impl Shared {
@@ -47,6 +50,11 @@ impl Shared {
     pub fn gate(&self) -> MutexGuard<'_, Gate> {
         // A handler that panicked must not take the others down.
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sell.
+    pub fn sell(&self) -> MutexGuard<'_, Desk> {
+        self.sell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until nothing is due and nothing is on its way.
@@ -117,7 +125,16 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     let (world, journal, reached) = journal::make_world(&options, clock.now())?;
     // A kept account may have lived faster than real time: its time goes on from there.
     clock.advance_ms(reached.0 * 1000 - clock.now_ms());
-    let about = about(&world, &url);
+    let mut about = about(&world, &url);
+    let desk = Desk::new(&options, clock.now());
+    let sell = match &options.sell_listen {
+        Some(address) => {
+            let listener = TcpListener::bind(address).await?;
+            about["sell"] = desk.about(&format!("http://{}", listener.local_addr()?));
+            Some(listener)
+        }
+        None => None,
+    };
     let terms = Terms::new(&options, clock.factor());
     let shared = Arc::new(Shared {
         clock,
@@ -126,6 +143,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         settled: Notify::new(),
         life: options.life,
         row_weight: options.row_weight,
+        sell: Mutex::new(desk),
         gate: Mutex::new(Gate {
             world,
             journal,
@@ -137,8 +155,15 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
     });
     let router = axum::Router::new().fallback(handle).with_state(Arc::clone(&shared));
     tokio::spawn(deliver::run(Arc::clone(&shared)));
+    if let Some(listener) = sell {
+        let router = axum::Router::new().fallback(handle_sell).with_state(Arc::clone(&shared));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
     if options.life > 0.0 && !shared.clock.is_driven() {
-        tokio::spawn(life::background(shared, options.life));
+        tokio::spawn(life::background(Arc::clone(&shared), options.life));
+    }
+    if !shared.clock.is_driven() {
+        tokio::spawn(bulk::work::background(shared));
     }
     if let Some(tls) = tls {
         let router = router.clone();
@@ -169,7 +194,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if req.path.starts_with("/_sim") {
         return respond(admin::answer(&shared, &req).await);
     }
-    let malformed = !bytes.is_empty() && req.body.is_null() && bytes.as_ref() != b"null";
+    let malformed = says_json(&head) && !bytes.is_empty() && req.body.is_null() && bytes.as_ref() != b"null";
     if malformed {
         return respond(Reply::bad("InvalidJSON", "The request body is not valid JSON"));
     }
@@ -190,19 +215,40 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
 }
 
+async fn handle_sell(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let bytes = to_bytes(body, LARGEST).await;
+    let malformed = bytes
+        .as_ref()
+        .map_or(true, |bytes| says_json(&head) && !bytes.is_empty() && serde_json::from_slice::<Value>(bytes).is_err());
+    let req = take_apart(&head, &bytes.unwrap_or_default(), 1);
+    let now = shared.clock.now();
+    let reply = shared.sell().answer(&req, malformed, now);
+    respond(reply)
+}
+
+/// Whether the body is said to be JSON: any other is not read. The admin door asks for no such word.
+fn says_json(head: &axum::http::request::Parts) -> bool {
+    let kind = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().contains("json") || head.uri.path().starts_with("/_sim")
+}
+
 fn take_apart(head: &axum::http::request::Parts, bytes: &Bytes, weight: usize) -> Req {
-    // Some clients put their query behind `.json&`, and Zendesk takes it.
-    let (path, more) = head.uri.path().split_once(".json&").unwrap_or((head.uri.path(), ""));
+    // Some clients put parameters behind `.json&`; Zendesk takes the request and ignores them.
+    let path = head.uri.path().split_once(".json&").map_or(head.uri.path(), |(path, _)| path);
     let path = path.strip_suffix(".json").unwrap_or(path).to_owned();
     let api = path.strip_prefix("/api/v2/").unwrap_or(&path);
     let parts = api.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let pairs = |text: &str| url::form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
-    let mut query = [pairs(head.uri.query().unwrap_or_default()), pairs(more)].concat();
-    let mut body: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
+    let mut query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let kind = head.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if body.is_null() && kind.starts_with("application/x-www-form-urlencoded") {
-        body = url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect();
-    }
+    let body = if says_json(head) {
+        serde_json::from_slice(bytes).unwrap_or_default()
+    } else if kind.starts_with("application/x-www-form-urlencoded") {
+        url::form_urlencoded::parse(bytes).map(|(k, v)| (k.into_owned(), Value::from(v))).collect()
+    } else {
+        Value::Null
+    };
     query.retain(|(name, _)| !name.is_empty());
     Req { method: head.method.to_string(), path, parts, query, headers: head.headers.clone(), body, weight }
 }

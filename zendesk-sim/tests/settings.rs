@@ -44,6 +44,23 @@ async fn a_weighty_account_is_asked_as_often_as_a_large_one() {
     let requests = world.get("/_sim/requests").await.body;
     assert_eq!(requests["by_endpoint"]["GET /api/v2/incremental/users/cursor"], rows.div_ceil(10));
 
+    // By time, too: as many pages as there are updates, of which none comes twice, but for those of one second.
+    let settings = Settings { row_weight: Some(1_000), users: Some(10), ..Settings::default() };
+    let heavy = World::start(settings).await;
+    let updates = heavy.get("/_sim/state/counts").await.body["audits"].as_u64().expect("a count");
+    let (mut start, mut rows, mut pages) = (0, 0, 0);
+    loop {
+        let body = heavy.get(&format!("/api/v2/incremental/ticket_events?start_time={start}")).await.body;
+        rows += body["ticket_events"].as_array().map_or(0, Vec::len) as u64;
+        pages += 1;
+        if body["end_of_stream"] == true {
+            break;
+        }
+        start = body["end_time"].as_i64().expect("a time");
+    }
+    assert_eq!(rows, updates);
+    assert!(pages <= updates && pages > updates / 2, "{pages} pages for {updates} updates");
+
     // A list's page of 100 holds one, and its links lead on from there.
     let mut pages = 0;
     let mut after = String::new();

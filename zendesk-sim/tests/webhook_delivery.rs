@@ -251,3 +251,34 @@ async fn an_admin_changes_things_behind_their_owners_back() {
     assert_eq!(world.get(&path).await.status, 404);
     assert_eq!(receiver.bodies().len(), 0);
 }
+
+/// Every text in quotes in the sources of the acts.
+fn said_in_acts() -> std::collections::BTreeSet<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/acts");
+    let mut said = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(folder).expect("the acts") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a source");
+        said.extend(text.split('"').map(str::to_owned));
+    }
+    said
+}
+
+#[test]
+fn the_readme_names_every_type_that_no_act_causes() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let types = std::fs::read_to_string(folder.join("src/world/event_types.rs")).expect("the types");
+    let readme = std::fs::read_to_string(folder.join("README.md")).expect("the README");
+    let (_, never) = readme.split_once("caused by no act").expect("the list");
+    let said = said_in_acts();
+    let mut known = 0;
+    for (name, prefix) in [("USER", "user"), ("ORGANIZATION", "organization"), ("TICKET", "ticket")] {
+        let (_, rest) = types.split_once(&format!("const {name}: &str = \"")).expect("a list");
+        let (list, _) = rest.split_once("\";").expect("its end");
+        for kind in list.split_whitespace().filter(|word| *word != "\\") {
+            let kind = format!("{prefix}.{kind}");
+            known += 1;
+            assert_ne!(said.contains(&kind), never.contains(&format!("`{kind}`")), "{kind}");
+        }
+    }
+    assert!(known > 60, "{known}");
+}

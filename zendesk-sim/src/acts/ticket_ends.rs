@@ -5,6 +5,7 @@ use crate::world::World;
 use crate::world::audit::{EventKind, Field};
 use crate::world::rating::{REASONS, Rating, Score};
 use crate::world::ticket::{Gone, Status};
+use crate::world::user::Role;
 use serde_json::json;
 
 /// The machine itself.
@@ -80,9 +81,11 @@ impl World {
     pub fn mark_as_spam(&mut self, by: By, now: Stamp, id: i64) -> Result<(), Refusal> {
         let requester = self.tickets.get(&id).map(|t| t.requester_id).ok_or(Refusal::NotFound)?;
         self.end_ticket(by, now, id, "ticket.marked_as_spam")?;
-        let patch = super::users::UserPatch { suspended: Some(true), ..Default::default() };
-        // A requester who is already gone needs no suspending.
-        let _ = self.update_user(by, now, requester, patch);
+        // A requester who is already gone needs no suspending, and colleagues are not suspended.
+        if self.users.get(&requester).is_some_and(|user| user.active && user.role == Role::EndUser) {
+            let patch = super::users::UserPatch { suspended: Some(true), ..Default::default() };
+            self.update_user(by, now, requester, patch)?;
+        }
         let text = format!("{} marked ticket #{id} as spam", self.name_of(by.user_id));
         self.note(now, "spam", text, Some(requester), Some(id));
         Ok(())
@@ -148,14 +151,14 @@ impl World {
         Ok(())
     }
 
-    /// Closes tickets into another one, with a note on each side.
+    /// Closes tickets into another one, with something said there and then on each: the words, and whether they are public.
     pub fn merge_tickets(
         &mut self,
         by: By,
         now: Stamp,
         target: i64,
         ids: &[i64],
-        words: (&str, &str),
+        said: [(&str, bool); 2],
     ) -> Result<(), Refusal> {
         self.tickets.get(&target).filter(|t| t.gone == Gone::No).ok_or(Refusal::NotFound)?;
         for &id in ids {
@@ -166,7 +169,7 @@ impl World {
         }
         let by = By { channel: "system", ..by };
         for &id in ids {
-            let mut patch = TicketPatch::saying(by.user_id, words.1, false).and_status(Status::Closed);
+            let mut patch = TicketPatch::saying(by.user_id, said[1].0, said[1].1).and_status(Status::Closed);
             patch.additional_tags = Some(vec!["closed_by_merge".into()]);
             self.update_ticket(by, now, id, patch)?;
             if let Some(ticket) = self.tickets.get_mut(&id) {
@@ -177,7 +180,7 @@ impl World {
             self.note(now, "merge_tickets", format!("Ticket #{id} was merged into #{target}"), None, Some(id));
         }
         // A closed target keeps quiet.
-        let _ = self.update_ticket(by, now, target, TicketPatch::saying(by.user_id, words.0, false));
+        let _ = self.update_ticket(by, now, target, TicketPatch::saying(by.user_id, said[0].0, said[0].1));
         Ok(())
     }
 

@@ -1,8 +1,9 @@
 //! What is asked of a ticket, read from a request.
 use super::{double, users::Named};
 use crate::time::Stamp;
+use crate::world::audit::Attachment;
 use crate::world::ticket::{Priority, Status, TicketType};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Something to be said on a ticket.
@@ -20,6 +21,9 @@ pub struct NewComment {
     pub author_id: Option<i64>,
     /// File names to attach.
     pub files: Vec<String>,
+    /// Files sent ahead.
+    #[serde(skip)]
+    pub uploads: Vec<Attachment>,
 }
 
 /// A custom field's new value.
@@ -75,9 +79,20 @@ pub struct TicketPatch {
     pub followers: Option<Vec<i64>>,
     #[serde(deserialize_with = "double")]
     pub due_at: Option<Option<String>>,
+    /// Whether it is asked for at all: `false` is taken for yes (Z§4).
+    #[serde(deserialize_with = "present")]
     pub safe_update: bool,
     pub updated_stamp: Option<String>,
     pub organization: Option<Named>,
+    #[serde(deserialize_with = "double")]
+    pub organization_id: Option<Option<i64>>,
+    /// The closed ticket this one follows.
+    pub via_followup_source_id: Option<i64>,
+}
+
+/// Whether anything but null is given.
+fn present<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(!Value::deserialize(from)?.is_null())
 }
 
 impl TicketPatch {

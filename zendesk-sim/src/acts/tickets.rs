@@ -11,6 +11,9 @@ use crate::world::user::Role;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// How many comments a ticket takes (Z§4).
+const MOST_COMMENTS: usize = 5_000;
+
 /// Changes collected while a patch is applied.
 #[derive(Default)]
 struct Changes {
@@ -43,6 +46,7 @@ impl World {
         }
         let requester_id = self.requester(by, now, &patch)?;
         self.check_ticket(&patch)?;
+        let source = self.check_followup(&patch)?;
         let id = self.new_ticket_id();
         let seq = self.new_seq();
         let mut ticket = self.blank_ticket(id, seq, by, now, requester_id);
@@ -50,8 +54,13 @@ impl World {
         ticket.external_id = patch.external_id.clone().flatten();
         ticket.submitter_id = patch.submitter_id.unwrap_or(by.user_id);
         ticket.email_cc_ids = patch.email_ccs.clone().unwrap_or_default();
+        ticket.followup_of = source;
+        if let Some(source) = source.and_then(|source| self.tickets.get_mut(&source)) {
+            source.followups.push(id);
+        }
         self.tickets.insert(id, ticket);
         let mut changes = Changes::default();
+        let patch_submitter = patch.submitter_id;
         let rest = TicketPatch {
             subject: None,
             external_id: None,
@@ -62,7 +71,8 @@ impl World {
         };
         self.apply_ticket(id, rest, &mut changes);
         let mut history = self.creation(id);
-        history.insert(0, self.comment_event(&said, requester_id));
+        let author = patch_submitter.unwrap_or(by.user_id);
+        history.insert(0, self.comment_event(&said, author));
         if self.users.get(&requester_id).is_some_and(|user| user.email.is_some()) {
             history.push(EventKind::Notify(&RECEIVED, vec![requester_id]));
         }
@@ -104,6 +114,8 @@ impl World {
             problem_id: None,
             due_at: None,
             rating_id: None,
+            followup_of: None,
+            followups: Vec::new(),
             merged_into: None,
             gone: Gone::No,
             deleted: None,
@@ -145,8 +157,16 @@ impl World {
         if patch.seen_at().is_some_and(|seen| seen < ticket.updated_at) {
             return Err(Refusal::Conflict);
         }
+        if patch.comment.is_some() && ticket.comments().count() >= MOST_COMMENTS {
+            let words = format!("Comment: the ticket has reached the limit of {MOST_COMMENTS} comments");
+            return Err(Refusal::invalid("comment", words, "LimitExceeded"));
+        }
         self.check_ticket(&patch)?;
-        let said = patch.comment.clone().filter(|comment| !words(comment).is_empty());
+        let mut said = patch.comment.clone().filter(|comment| !words(comment).is_empty());
+        if let Some(said) = &mut said {
+            // What is not said to be public or private is as the ticket began.
+            said.public.get_or_insert(ticket.is_public());
+        }
         let author = said.as_ref().and_then(|s| s.author_id).unwrap_or(by.user_id);
         let mut patch = TicketPatch { comment: None, ..patch };
         if patch.requester.is_some() {
@@ -200,12 +220,24 @@ impl World {
         }
     }
 
+    /// The closed ticket that a new one follows.
+    fn check_followup(&self, patch: &TicketPatch) -> Result<Option<i64>, Refusal> {
+        let Some(id) = patch.via_followup_source_id else { return Ok(None) };
+        let closed = self.tickets.get(&id).is_some_and(|t| t.gone == Gone::No && t.status == Status::Closed);
+        let words = "Via followup source: must be a closed ticket";
+        closed.then_some(Some(id)).ok_or_else(|| Refusal::invalid("via_followup_source_id", words, "InvalidValue"))
+    }
+
     fn requester(&mut self, by: By, now: Stamp, patch: &TicketPatch) -> Result<i64, Refusal> {
         if let Some(email) = patch.requester.as_ref().and_then(|r| r.email.clone()) {
             if let Some(id) = self.index.emails.get(&email.to_lowercase()) {
                 return Ok(*id);
             }
-            let name = patch.requester.as_ref().and_then(|r| r.name.clone()).unwrap_or_else(|| email.clone());
+            let name = patch.requester.as_ref().and_then(|r| r.name.clone()).unwrap_or_default();
+            if name.trim().is_empty() {
+                let words = "Requester: Name: is too short (minimum is 1 characters)";
+                return Err(Refusal::invalid("requester", words, ""));
+            }
             let user = UserPatch { name: Some(name), email: Some(Some(email)), ..UserPatch::default() };
             return self.create_user(by, now, user);
         }
@@ -218,6 +250,13 @@ impl World {
         if let Some(id) = patch.requester_id {
             let found = self.users.get(&id).filter(|user| user.active);
             found.ok_or_else(|| Refusal::invalid("requester", "Requester: is invalid", "InvalidValue"))?;
+        }
+        if let Some(Some(id)) = patch.organization_id {
+            let live = self.organizations.get(&id).filter(|o| o.deleted_at.is_none());
+            live.ok_or_else(|| Refusal::invalid("organization", "Organization: is invalid", "InvalidValue"))?;
+        }
+        if let Some(Some(id)) = patch.group_id {
+            self.catalog.group(id).ok_or_else(|| Refusal::invalid("group", "Group: is invalid", "InvalidValue"))?;
         }
         if let Some(Some(id)) = patch.assignee_id {
             let found = self.users.get(&id).filter(|user| user.active && user.role != Role::EndUser);
@@ -234,16 +273,13 @@ impl World {
     }
 
     fn comment_event(&mut self, said: &NewComment, author: i64) -> EventKind {
-        let attachments = said
-            .files
-            .iter()
-            .map(|name| Attachment {
-                id: self.new_id(),
-                file_name: name.clone(),
-                content_type: if name.ends_with(".png") { "image/png" } else { "application/pdf" },
-                size: 1_024 + 37 * name.len() as u32,
-            })
-            .collect();
+        let made_up = said.files.iter().map(|name| Attachment {
+            id: self.new_id(),
+            file_name: name.clone(),
+            content_type: if name.ends_with(".png") { "image/png" } else { "application/pdf" },
+            size: 1_024 + 37 * name.len() as u32,
+        });
+        let attachments = made_up.chain(said.uploads.iter().cloned()).collect();
         EventKind::Comment(Box::new(Comment {
             author_id: said.author_id.unwrap_or(author),
             body: words(said),
@@ -295,6 +331,9 @@ impl World {
                 ticket.custom_status_id = custom;
             }
         }
+        for problem in [patch.problem_id.flatten(), ticket.problem_id].into_iter().flatten() {
+            self.index.problems.insert(problem);
+        }
         if let Some(requester) = patch.requester_id.filter(|new| *new != ticket.requester_id) {
             let old = std::mem::replace(&mut ticket.requester_id, requester);
             let field = Field::Named("requester_id");
@@ -304,6 +343,11 @@ impl World {
                 let field = Field::Named("organization_id");
                 changes.add(field, "ticket.organization_changed", organization.into(), old.into(), false);
             }
+        }
+        if let Some(new) = patch.organization_id.filter(|new| *new != ticket.organization_id) {
+            let old = std::mem::replace(&mut ticket.organization_id, new);
+            let field = Field::Named("organization_id");
+            changes.add(field, "ticket.organization_changed", new.into(), old.into(), false);
         }
         set_simple(ticket, &patch, changes);
         set_tags(ticket, &patch, changes);

@@ -154,7 +154,7 @@ fn on_ticket(world: &mut World, by: By, given: &Value, now: Stamp, name: &str) -
         "make_private" => world.make_private(by, now, ticket_id, comment())?,
         "merge_tickets" => {
             let target = id(given, "target_id")?;
-            world.merge_tickets(by, now, target, &[ticket_id], ("Merged.", "Merged."))?;
+            world.merge_tickets(by, now, target, &[ticket_id], [("Merged.", false); 2])?;
         }
         "rate" => {
             let score = given["score"].as_str().and_then(Score::parse).unwrap_or(Score::Good);

@@ -5,6 +5,7 @@ pub mod hook_test;
 pub mod tokens;
 pub mod truth;
 
+use crate::api::bulk;
 use crate::http::{Reply, Req};
 use crate::life::generate;
 use crate::options::Faults;
@@ -15,6 +16,7 @@ use serde_json::json;
 /// Answers `/_sim/...`.
 pub async fn answer(shared: &Shared, req: &Req) -> Reply {
     let parts = req.slices();
+    bulk::work::work(&mut shared.gate().world, shared.clock.now_ms());
     match (req.method.as_str(), &parts[1..]) {
         ("POST", ["advance"]) => advance(shared, req).await,
         ("POST", ["drain"]) => drain(shared, req).await,
@@ -67,6 +69,7 @@ fn at_once(shared: &Shared, req: &Req, method: &str, rest: &[&str]) -> Reply {
             Reply::ok(&json!({"users": gate.world.users.len()}))
         }
         ("GET", ["acts"]) => acts(&gate.world, req),
+        ("GET", ["state", "contacts"]) => shared.sell().truth(req),
         ("GET", ["state", what]) => truth::answer(&gate.world, req, what),
         _ => Reply::no_endpoint(),
     }
@@ -88,6 +91,7 @@ async fn advance(shared: &Shared, req: &Req) -> Reply {
         shared.wake.notify_one();
     }
     shared.clock.advance_ms(total_ms - moved);
+    bulk::work::work(&mut shared.gate().world, shared.clock.now_ms());
     if req.body["wait"] != false {
         shared.drained().await;
     }

@@ -12,6 +12,7 @@ pub fn answer(world: &mut World, req: &Req, now: Stamp) -> Reply {
     match (req.method.as_str(), req.parts.last().map(String::as_str)) {
         ("GET", Some("tokens")) => state(world, now),
         ("POST", Some("tokens")) if req.body["revoke"].is_string() => revoke(world, &req.body),
+        ("POST", Some("tokens")) if req.body["expire"].is_string() => expire(world, &req.body, now),
         ("POST", Some("tokens")) => make(world, &req.body, now),
         ("POST", Some("consent")) => consent(world, req, now),
         _ => Reply::no_endpoint(),
@@ -33,6 +34,15 @@ fn revoke(world: &mut World, body: &Value) -> Reply {
         world.tokens.api.retain(|token| token != which);
     }
     Reply::ok(&json!({ "revoked": revoked }))
+}
+
+/// Ends an access token before its time; what renews it stays good.
+fn expire(world: &mut World, body: &Value, now: Stamp) -> Reply {
+    match world.tokens.oauth.iter_mut().find(|token| body["expire"] == token.secret.as_str()) {
+        Some(token) => token.expires_at = Some(now),
+        None => return Reply::not_found(),
+    }
+    Reply::ok(&json!({"expired": 1}))
 }
 
 fn holder(world: &World, body: &Value) -> Option<i64> {

@@ -26,7 +26,8 @@ pub fn answer(world: &World, req: &Req, what: &str) -> Reply {
     }
 }
 
-fn page<T>(req: &Req, all: &BTreeMap<i64, T>, write: fn(&T) -> Value) -> Reply {
+/// A page of records, in the order of their ids.
+pub fn page<T>(req: &Req, all: &BTreeMap<i64, T>, write: fn(&T) -> Value) -> Reply {
     if let Some(id) = req.number("id") {
         return all.get(&id).map_or_else(Reply::not_found, |row| Reply::ok(&write(row)));
     }

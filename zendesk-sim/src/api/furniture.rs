@@ -28,6 +28,7 @@ const EMPTY: &[(&[&str], &str)] = &[
     (&["bookmarks"], "bookmarks"),
     (&["skips"], "skips"),
     (&["workspaces"], "workspaces"),
+    (&["channels", "voice", "phone_numbers"], "phone_numbers"),
     (&["custom_objects"], "custom_objects"),
 ];
 

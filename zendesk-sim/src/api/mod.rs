@@ -1,19 +1,26 @@
 //! The REST endpoints: which path goes where.
 pub mod ask;
 pub mod bulk;
+pub mod deleted_tickets;
 pub mod export;
 pub mod fields;
 pub mod furniture;
 pub mod groups;
+pub mod identities;
 pub mod memberships;
 pub mod oauth;
 pub mod organizations;
 pub mod ratings;
+pub mod requests;
 pub mod roles;
 pub mod search;
 pub mod sideload;
+pub mod ticket_ask;
+pub mod ticket_comments;
 pub mod ticket_parts;
 pub mod tickets;
+pub mod uploads;
+pub mod user_ask;
 pub mod user_parts;
 pub mod users;
 pub mod views;
@@ -43,13 +50,19 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "deleted_users" => user_parts::deleted(world, caller, req, &parts),
         "incremental" => Some(export::route(world, caller, req, &parts)),
         "organizations" => organizations::route(world, caller, req, &parts),
+        "organization_merges" => organizations::merges(world, req, &parts[1..]),
         "tickets" => tickets::route(world, caller, req, &parts),
-        "deleted_tickets" => ticket_parts::deleted(world, caller, req, &parts),
-        "satisfaction_ratings" | "guide" => ratings::route(world, req, &parts),
+        "deleted_tickets" => deleted_tickets::route(world, caller, req, &parts[1..]),
+        "satisfaction_ratings" | "satisfaction_reasons" | "guide" => ratings::route(world, req, &parts),
         "webhooks" => webhooks::route(world, caller, req, &parts),
         "oauth" => oauth::route(world, caller, req, &parts),
         "search" => search::route(world, caller, req, &parts[1..]),
-        "job_statuses" => bulk::status(world, caller, req, &parts),
+        of @ ("organization_memberships" | "group_memberships")
+            if matches!(parts.get(1), Some(&("create_many" | "destroy_many"))) =>
+        {
+            bulk::memberships(world, caller, req, of, parts[1])
+        }
+        "job_statuses" => bulk::status::route(world, caller, req, &parts),
         "user_fields" => fields::route(world, caller, req, FieldsOf::Users, &parts[1..]),
         "organization_fields" => fields::route(world, caller, req, FieldsOf::Organizations, &parts[1..]),
         "ticket_fields" => fields::route(world, caller, req, FieldsOf::Tickets, &parts[1..]),
@@ -57,6 +70,12 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "organization_memberships" => memberships::route(world, caller, req, None, &parts[1..]),
         "group_memberships" => groups::route_memberships(world, caller, req, None, &parts[1..]),
         "ticket_metrics" => ticket_parts::metrics(world, req, &parts[1..]),
+        "problems" => ticket_parts::problems(world, req, &parts[1..]),
+        "comment_redactions" => ticket_comments::redaction(world, caller, req, &parts[1..]),
+        "imports" => tickets::import(world, caller, req, &parts[1..]),
+        "uploads" => uploads::route(world, caller, req, &parts[1..]),
+        "attachments" => uploads::attachment(world, req, &parts[1..]),
+        "requests" => requests::route(world, caller, req, &parts[1..]),
         "views" => views::route(world, caller, req, &parts[1..]),
         _ => furniture::route(world, caller, req, &parts),
     };

@@ -1,17 +1,31 @@
 //! Satisfaction: classic ratings or survey responses, whichever the account has.
-use crate::http::page::List;
-use crate::http::{Reply, Req};
+use crate::acts::Refusal;
+use crate::http::page::{List, Ways};
+use crate::http::{Caller, Reply, Req};
 use crate::time::Stamp;
 use crate::world::World;
-use crate::world::rating::{Rating, Score};
+use crate::world::rating::{REASONS, Rating, Score};
+use crate::world::ticket::Status;
+use crate::world::user::Role;
 use serde_json::{Value, json};
+
+/// The one survey of the account.
+const SURVEY: &str = "01J0SURVEY0000000000000000";
+
+fn reason_json(world: &World, code: i64, text: &str) -> Value {
+    let id = code * 7;
+    json!({"id": id, "url": format!("{}/api/v2/satisfaction_reasons/{id}.json", world.host), "reason_code": code,
+        "value": text, "raw_value": text, "created_at": world.catalog.made_at, "updated_at": world.catalog.made_at,
+        "deleted_at": null})
+}
 
 /// Answers `/satisfaction_ratings...` and `/guide/survey_responses...`.
 pub fn route(world: &World, req: &Req, parts: &[&str]) -> Option<Reply> {
     let reply = match (req.method.as_str(), parts) {
         ("GET", ["satisfaction_ratings", ..]) if world.surveys => Reply::forbidden(),
         ("GET", ["guide", ..]) if !world.surveys => Reply::no_endpoint(),
-        ("GET", ["satisfaction_ratings"]) => list(world, req),
+        ("GET", ["satisfaction_ratings"]) => list(world, req, req.q("score")),
+        ("GET", ["satisfaction_ratings", "received"]) => list(world, req, Some("received")),
         ("GET", ["satisfaction_ratings", "count"]) => {
             Reply::ok(&json!({"count": {"value": world.ratings.len(), "refreshed_at": world.catalog.made_at}}))
         }
@@ -19,7 +33,23 @@ pub fn route(world: &World, req: &Req, parts: &[&str]) -> Option<Reply> {
             Some(rating) => Reply::ok(&json!({"satisfaction_rating": rating.view(&world.host)})),
             None => Reply::not_found(),
         },
+        ("GET", ["satisfaction_reasons"]) => {
+            let rows: Vec<_> = REASONS.iter().map(|(code, text)| reason_json(world, *code, text)).collect();
+            Reply::ok(&json!({"reasons": rows, "count": rows.len(), "next_page": null, "previous_page": null}))
+        }
+        ("GET", ["satisfaction_reasons", id]) => {
+            let found = REASONS.iter().find(|(code, _)| (code * 7).to_string() == *id);
+            let told = |(code, text): &(i64, &str)| Reply::ok(&json!({"reason": reason_json(world, *code, text)}));
+            found.map_or_else(Reply::not_found, told)
+        }
         ("GET", ["guide", "survey_responses"]) => surveys(world, req),
+        ("GET", ["guide", "survey_responses", id]) => {
+            let found = world.ratings.values().find(|rating| rating.survey_response_id() == *id);
+            match found.and_then(|rating| rating.as_survey(SURVEY)) {
+                Some(response) => Reply::ok(&json!({ "survey_response": response })),
+                None => Reply::not_found(),
+            }
+        }
         _ => return None,
     };
     Some(reply)
@@ -42,11 +72,11 @@ fn wanted(rating: &Rating, score: &str) -> bool {
     }
 }
 
-fn list(world: &World, req: &Req) -> Reply {
+fn list(world: &World, req: &Req, score: Option<&str>) -> Reply {
     let start = req.number("start_time").map(Stamp);
     let end = req.number("end_time").map(Stamp);
     let asked = |rating: &&Rating| {
-        req.q("score").is_none_or(|score| wanted(rating, score))
+        score.is_none_or(|score| wanted(rating, score))
             && start.is_none_or(|start| rating.updated_at >= start)
             && end.is_none_or(|end| rating.updated_at <= end)
     };
@@ -75,11 +105,38 @@ fn surveys(world: &World, req: &Req) -> Reply {
         found.reverse();
     }
     let ids = found.iter().map(|rating| rating.id).collect();
-    let mut query = req.clone();
-    if query.q("page[size]").is_none() {
-        query.query.push(("page[size]".into(), "100".into()));
-    }
-    List { name: "survey_responses", host: &world.host, ids }.page(&query, |id| {
-        world.ratings.get(&id).and_then(|r| r.as_survey("01J0SURVEY0000000000000000")).unwrap_or_default()
+    List { name: "survey_responses", host: &world.host, ids }.paged(req, Ways::Cursor(100), |id| {
+        world.ratings.get(&id).and_then(|r| r.as_survey(SURVEY)).unwrap_or_default()
     })
+}
+
+/// Answers `/tickets/{id}/satisfaction_rating`: the requester of a solved ticket says what they think.
+pub fn of_ticket(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Option<Reply> {
+    let ticket = world.tickets.get(&id)?;
+    match req.method.as_str() {
+        "GET" => Some(match world.rating_of(ticket) {
+            Some(rating) => Reply::ok(&json!({"satisfaction_rating": rating.view(&world.host)})),
+            None => Reply::not_found(),
+        }),
+        "POST" => Some(give(world, caller, req, id)),
+        _ => None,
+    }
+}
+
+fn give(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
+    let ticket = &world.tickets[&id];
+    if caller.role != Role::EndUser || ticket.requester_id != caller.user_id || world.surveys {
+        return Reply::forbidden();
+    }
+    let refuse = |words: &str| Refusal::invalid("base", words, "InvalidValue").into();
+    if ticket.status < Status::Solved {
+        return refuse("Ticket: must be solved to be rated");
+    }
+    let given = &req.body["satisfaction_rating"];
+    let score = given["score"].as_str().and_then(Score::parse).filter(|score| score.is_received());
+    let Some(score) = score else { return refuse("Score: must be good or bad") };
+    match world.rate(caller.now, id, score, given["comment"].as_str(), 0) {
+        Ok(rating) => Reply::ok(&json!({"satisfaction_rating": world.ratings[&rating].view(&world.host)})),
+        Err(refusal) => refusal.into(),
+    }
 }

@@ -1,7 +1,7 @@
 //! Side-loads: what `include=` adds to an answer beside the records asked for.
 use crate::http::{Reply, Req};
 use crate::world::World;
-use crate::world::ticket::{Gone, Status};
+use crate::world::ticket::{Gone, Status, Ticket};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,6 @@ const LINKS: &[(&str, &str, &[&str])] = &[
     ("tickets", "organizations", &["organization_id"]),
     ("tickets", "brands", &["brand_id"]),
     ("tickets", "ticket_forms", &["ticket_form_id"]),
-    ("tickets", "metric_sets", &["id"]),
     ("tickets", "sharing_agreements", &[]),
     ("tickets", "last_audits", &["id"]),
     ("requests", "users", &["requester_id", "assignee_id", "collaborator_ids"]),
@@ -26,7 +25,7 @@ const LINKS: &[(&str, &str, &[&str])] = &[
     ("users", "groups", &["default_group_id"]),
     ("users", "roles", &["custom_role_id"]),
     ("users", "identities", &["id"]),
-    ("users", "abilities", &["id"]),
+    ("organizations", "abilities", &["id"]),
     ("comments", "users", &["author_id"]),
     ("audits", "users", &["author_id"]),
     ("audits", "tickets", &["ticket_id"]),
@@ -59,7 +58,14 @@ fn asked(text: &str) -> Vec<(Option<&str>, &str)> {
 
 /// Adds to an answer what the request includes.
 pub fn add(world: &World, req: &Req, reply: Reply) -> Reply {
-    let Some(include) = req.q("include").filter(|text| !text.is_empty() && reply.status < 300) else { return reply };
+    with(world, req.q("include").unwrap_or_default(), reply)
+}
+
+/// Adds to an answer what this names.
+pub fn with(world: &World, include: &str, reply: Reply) -> Reply {
+    if include.is_empty() || reply.status >= 300 {
+        return reply;
+    }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&reply.body) else { return reply };
     for (within, name) in asked(include) {
         include_one(world, &mut body, within, name);
@@ -70,7 +76,7 @@ pub fn add(world: &World, req: &Req, reply: Reply) -> Reply {
 fn include_one(world: &World, body: &mut Map<String, Value>, within: Option<&str>, name: &str) {
     let Some((kind, key)) = records_of(body, within) else { return };
     let Some(records) = body.get_mut(&key) else { return };
-    let mut ids = BTreeSet::new();
+    let (mut ids, mut open_tickets) = (BTreeSet::new(), Map::new());
     let known = LINKS.iter().find(|(wrapper, included, _)| (*wrapper, *included) == (kind.as_str(), name));
     for record in each(records) {
         if within.is_some_and(|_| record["result_type"] != kind.trim_end_matches('s')) {
@@ -82,12 +88,19 @@ fn include_one(world: &World, body: &mut Map<String, Value>, within: Option<&str
             record["user_ids"] = within.map(|m| m.user_id).collect::<Vec<_>>().into();
         }
         write_inside(world, &kind, name, record);
+        if kind == "users" && name == "open_ticket_count" {
+            let id = record["id"].as_i64().unwrap_or_default();
+            open_tickets.insert(id.to_string(), world.open_tickets(id).into());
+        }
         for key in known.map(|(.., keys)| *keys).unwrap_or_default() {
             match &record[*key] {
                 Value::Array(all) => ids.extend(all.iter().filter_map(Value::as_i64)),
                 one => ids.extend(one.as_i64()),
             }
         }
+    }
+    if !open_tickets.is_empty() {
+        body.insert(name.to_owned(), open_tickets.into());
     }
     if known.is_some() {
         let mut rows: Vec<Value> = ids.into_iter().flat_map(|id| write(world, name, id)).collect();
@@ -117,17 +130,89 @@ fn each(records: &mut Value) -> Vec<&mut Value> {
     }
 }
 
-/// Side-loads that stand inside each ticket or user.
+impl World {
+    /// How many tickets of a requester wait for an end.
+    fn open_tickets(&self, id: i64) -> usize {
+        let open = |t: &&Ticket| t.gone == Gone::No && t.requester_id == id && t.status < Status::Solved;
+        self.tickets.values().filter(open).count()
+    }
+}
+
+/// What may be done with a user.
+fn user_abilities(world: &World, id: i64) -> Value {
+    let yes = [
+        "edit",
+        "manage_identities_of",
+        "verify_identities",
+        "reset_password",
+        "send_verification_email",
+        "verify_now",
+        "make_comment_private",
+        "modify_user_tags",
+        "assume",
+        "delete",
+        "view_reports",
+    ];
+    let no = [
+        "edit_password",
+        "set_password",
+        "create_password",
+        "change_password",
+        "set_alias",
+        "edit_agent_forwarding",
+        "view_views",
+        "export",
+        "use_voice_console",
+        "use_voice",
+        "view_voice_dashboard",
+    ];
+    let mut abilities = json!({"user_id": id, "url": format!("{}/api/v2/users/{id}.json", world.host)});
+    for (verbs, may) in [(yes, true), (no, false)] {
+        for verb in verbs {
+            abilities[format!("can_{verb}")] = may.into();
+        }
+    }
+    abilities
+}
+
+/// What may be done with an organization.
+fn organization_abilities(world: &World, id: i64) -> Value {
+    json!({"url": format!("{}/api/v2/organizations/{id}.json", world.host), "organization_id": id,
+        "can_edit_users": true, "can_access_tickets": true})
+}
+
+/// The beginning of each measure of a ticket.
+fn metric_events(ticket: &Ticket) -> Value {
+    let names = [
+        "agent_work_time",
+        "pausable_update_time",
+        "periodic_update_time",
+        "reply_time",
+        "requester_wait_time",
+        "resolution_time",
+    ];
+    let begun = |(place, name): (i64, &&str)| {
+        let event = json!([{"id": ticket.id * 10 + place, "ticket_id": ticket.id, "metric": name, "instance_id": 0,
+            "type": "measure", "time": ticket.created_at}]);
+        ((*name).to_owned(), event)
+    };
+    (0..).zip(&names).map(begun).collect()
+}
+
+/// Side-loads that stand inside each record.
 fn write_inside(world: &World, kind: &str, name: &str, record: &mut Value) {
     let id = record["id"].as_i64().unwrap_or_default();
-    if kind == "users" && name == "open_ticket_count" {
-        let open =
-            |t: &&crate::world::ticket::Ticket| t.gone == Gone::No && t.requester_id == id && t.status < Status::Solved;
-        record[name] = world.tickets.values().filter(open).count().into();
+    match (kind, name) {
+        ("users", "abilities") => record[name] = user_abilities(world, id),
+        ("organizations", "abilities") => record[name] = organization_abilities(world, id),
+        _ => {}
     }
     let Some(ticket) = world.tickets.get(&id).filter(|_| kind == "tickets") else { return };
     record[name] = match name {
+        "last_audits" => return record["last_audit"] = world.last_audit(id),
         "comment_count" => ticket.comments().count().into(),
+        // In each ticket, as Zendesk's staff tell and tap-zendesk reads.
+        "metric_sets" => return record["metric_set"] = world.ticket_metrics(ticket),
         "incident_counts" => return record["incident_count"] = world.incidents(id).into(),
         "dates" => {
             let metrics = world.ticket_metrics(ticket);
@@ -143,7 +228,7 @@ fn write_inside(world: &World, kind: &str, name: &str, record: &mut Value) {
             keys.iter().map(|key| ((*key).to_owned(), metrics[*key].clone())).collect()
         }
         "slas" => json!({"policy_metrics": []}),
-        "metric_events" => json!({}),
+        "metric_events" => metric_events(ticket),
         _ => return,
     };
 }
@@ -157,15 +242,12 @@ fn write(world: &World, name: &str, id: i64) -> Vec<Value> {
         "brands" => world.brand_json(id),
         "ticket_forms" => world.form_json(id),
         "roles" => world.role_json(id),
-        "metric_sets" => world.tickets.get(&id).map(|ticket| world.ticket_metrics(ticket)).unwrap_or_default(),
         "last_audits" => world.last_audit(id),
         "identities" => {
             let user = world.users.get(&id).filter(|user| user.active);
             return user.into_iter().flat_map(|u| u.identities.iter().map(|i| i.as_rest(id, &world.host))).collect();
         }
-        "abilities" => json!({"user_id": id, "url": format!("{}/api/v2/users/{id}.json", world.host),
-            "can_edit": true, "can_edit_password": true, "can_manage_identities_of": true,
-            "can_verify_identities": true, "can_delete": true, "can_modify_user_tags": true}),
+        "abilities" => organization_abilities(world, id),
         _ => Value::Null,
     };
     if one.is_null() { Vec::new() } else { vec![one] }

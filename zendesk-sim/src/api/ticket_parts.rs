@@ -1,103 +1,94 @@
-//! What hangs on a ticket: comments, audits, tags, redaction, merge; and the deleted.
+//! What hangs on a ticket: audits, tags, people, incidents, metrics, merge, spam, rating.
+use super::{ask, bulk, ticket_comments};
 use crate::acts::ticket_patch::TicketPatch;
 use crate::http::page::List;
 use crate::http::{Caller, Reply, Req};
 use crate::world::World;
-use crate::world::rating::Score;
-use crate::world::ticket::{Gone, Ticket};
+use crate::world::ticket::{Gone, Ticket, TicketType};
 use serde_json::{Value, json};
 
 /// Answers `/tickets/{id}/...`.
 pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&str]) -> Option<Reply> {
-    if world.tickets.get(&id).is_none_or(|ticket| ticket.gone != Gone::No) {
+    let Some(ticket) = world.tickets.get(&id).filter(|ticket| ticket.gone == Gone::No) else {
         return Some(Reply::not_found());
-    }
-    let (by, now) = (caller.by(), caller.now);
-    let outcome = match (req.method.as_str(), rest) {
-        ("GET", ["comments"]) => return Some(comments(world, req, id)),
-        ("GET", ["comments", "count"]) => {
-            let value = world.tickets[&id].comments().count();
-            return Some(Reply::ok(&json!({"count": {"value": value, "refreshed_at": now}})));
+    };
+    let reply = match (req.method.as_str(), rest) {
+        (_, ["comments", rest @ ..]) => return ticket_comments::route(world, caller, req, id, rest),
+        (_, ["satisfaction_rating"]) => return super::ratings::of_ticket(world, caller, req, id),
+        ("GET", ["audits", rest @ ..]) => return audits(world, caller, req, ticket, rest),
+        ("GET", ["metrics"]) => Reply::ok(&json!({"ticket_metric": world.ticket_metrics(ticket)})),
+        ("GET", ["tags"]) => Reply::ok(&json!({"tags": ticket.tags})),
+        ("POST" | "PUT" | "DELETE", ["tags"]) => tags(world, caller, req, id),
+        ("GET", ["collaborators" | "email_ccs"]) => people(world, req, ticket.email_cc_ids.clone()),
+        ("GET", ["followers"]) => people(world, req, ticket.follower_ids.clone()),
+        ("GET", ["incidents"]) => super::tickets::list_of(world, req, |other| other.problem_id == Some(id)),
+        ("GET", ["related"]) => {
+            let sources: Vec<_> = ticket.followup_of.iter().map(i64::to_string).collect();
+            Reply::ok(&json!({"ticket_related": {"topic_id": null, "jira_issue_ids": [],
+                "followup_source_ids": sources, "from_archive": false, "incidents": world.incidents(id)}}))
         }
-        ("GET", ["audits"]) => return Some(audits(world, req, id)),
-        ("GET", ["metrics"]) => {
-            return Some(Reply::ok(&json!({"ticket_metric": world.ticket_metrics(&world.tickets[&id])})));
-        }
-        ("GET", ["tags"]) => return Some(Reply::ok(&json!({"tags": world.tickets[&id].tags}))),
-        ("POST" | "PUT" | "DELETE", ["tags"]) => return Some(tags(world, caller, req, id)),
-        ("PUT", ["comments", comment, "redact"]) => {
-            let words = req.body["text"].as_str().unwrap_or_default();
-            let comment = comment.parse().ok()?;
-            let done = world.redact_comment(by, now, id, comment, words);
-            return Some(done.map_or_else(Reply::from, |()| comment_reply(world, id, comment)));
-        }
-        ("PUT", ["comments", comment, "make_private"]) => world.make_private(by, now, id, comment.parse().ok()?),
-        ("PUT", ["comments", comment, "attachments", file, "redact"]) => {
-            let (comment, file) = (comment.parse().ok()?, file.parse().ok()?);
-            let done = world.redact_attachment(by, now, id, comment, file);
-            return Some(done.map_or_else(Reply::from, |()| attachment_reply(world, id, file)));
-        }
-        ("POST", ["merge"]) => return Some(merge(world, caller, req, id)),
-        ("PUT", ["mark_as_spam"]) => world.mark_as_spam(by, now, id),
-        ("POST", ["satisfaction_rating"]) => {
-            let given = &req.body["satisfaction_rating"];
-            let score = given["score"].as_str().and_then(Score::parse).unwrap_or(Score::Good);
-            let rated = world.rate(now, id, score, given["comment"].as_str(), 0);
-            let view =
-                |rating: i64| Reply::ok(&json!({"satisfaction_rating": world.ratings[&rating].view(&world.host)}));
-            return Some(rated.map_or_else(Reply::from, view));
+        ("POST", ["merge"]) => merge(world, caller, req, id),
+        ("PUT", ["mark_as_spam"]) => {
+            let done = world.mark_as_spam(caller.by(), caller.now, id);
+            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
         }
         _ => return None,
     };
-    Some(outcome.map_or_else(Reply::from, |()| Reply::ok(&json!({}))))
+    Some(reply)
 }
 
-fn comments(world: &World, req: &Req, id: i64) -> Reply {
-    let ticket = &world.tickets[&id];
-    let mut ids: Vec<_> = ticket.comments().map(|(_, id, _)| id).collect();
-    if req.q("sort") == Some("-created_at") || req.q("sort_order") == Some("desc") {
-        ids.reverse();
+fn people(world: &World, req: &Req, ids: Vec<i64>) -> Reply {
+    List { name: "users", host: &world.host, ids }.page(req, |id| world.user_json(id))
+}
+
+fn audits(world: &World, caller: &Caller, req: &Req, ticket: &Ticket, rest: &[&str]) -> Option<Reply> {
+    let find = |id: i64| ticket.audits.iter().find(|audit| audit.id == id);
+    let reply = match rest {
+        [] => {
+            let mut ids: Vec<_> = ticket.audits.iter().map(|audit| audit.id).collect();
+            if req.q("sort") == Some("-created_at") || req.q("sort_order") == Some("desc") {
+                ids.reverse();
+            }
+            let list = List { name: "audits", host: &world.host, ids };
+            list.page(req, |id| find(id).map_or(Value::Null, |audit| audit.as_rest(ticket.id, &world.host)))
+        }
+        ["count"] => ask::count(caller, ticket.audits.len()),
+        [id] => match find(id.parse().ok()?) {
+            Some(audit) => Reply::ok(&json!({"audit": audit.as_rest(ticket.id, &world.host)})),
+            None => Reply::not_found(),
+        },
+        _ => return None,
+    };
+    Some(reply)
+}
+
+/// Tags a request names: a list, or words in a text.
+fn asked_tags(req: &Req) -> Vec<String> {
+    let given = &req.body["tags"];
+    let listed = given.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let words = given.as_str().or_else(|| req.q("tags")).unwrap_or_default();
+    listed.chain(words.split([' ', ','])).filter(|tag| !tag.is_empty()).map(str::to_lowercase).collect()
+}
+
+/// The tags after a request: POST sets, PUT adds, DELETE takes away; none if it only asks.
+pub fn tags_after(req: &Req, before: &[String]) -> Option<Vec<String>> {
+    let asked = asked_tags(req);
+    let kept = before.iter().cloned();
+    match req.method.as_str() {
+        "POST" => Some(asked),
+        "PUT" => Some(kept.chain(asked.iter().filter(|tag| !before.contains(tag)).cloned()).collect()),
+        "DELETE" => Some(kept.filter(|tag| !asked.contains(tag)).collect()),
+        _ => None,
     }
-    let list = List { name: "comments", host: &world.host, ids };
-    list.page(req, |comment| comment_json(world, ticket, comment))
-}
-
-fn comment_json(world: &World, ticket: &Ticket, comment: i64) -> Value {
-    let found = ticket.comments().find(|(_, id, _)| *id == comment);
-    found.map_or(Value::Null, |(audit, id, comment)| {
-        json!(comment.view(id, audit, &world.host, crate::world::audit::Place::List))
-    })
-}
-
-fn comment_reply(world: &World, id: i64, comment: i64) -> Reply {
-    Reply::ok(&json!({"comment": comment_json(world, &world.tickets[&id], comment)}))
-}
-
-fn attachment_reply(world: &World, id: i64, file: i64) -> Reply {
-    let mut files = world.tickets[&id].comments().flat_map(|(_, _, comment)| &comment.attachments);
-    match files.find(|attachment| attachment.id == file) {
-        Some(attachment) => Reply::ok(&json!({"attachment": attachment.view(&world.host)})),
-        None => Reply::not_found(),
-    }
-}
-
-fn audits(world: &World, req: &Req, id: i64) -> Reply {
-    let ticket = &world.tickets[&id];
-    let ids = ticket.audits.iter().map(|audit| audit.id).collect();
-    let list = List { name: "audits", host: &world.host, ids };
-    list.page(req, |audit| {
-        let found = ticket.audits.iter().find(|other| other.id == audit);
-        found.map_or(Value::Null, |audit| audit.as_rest(id, &world.host))
-    })
 }
 
 fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
-    let given: Vec<String> = serde_json::from_value(req.body["tags"].clone()).unwrap_or_default();
     let mut patch = TicketPatch {
-        safe_update: req.body["safe_update"].as_bool().unwrap_or(false),
+        safe_update: !req.body["safe_update"].is_null(),
         updated_stamp: req.body["updated_stamp"].as_str().map(str::to_owned),
         ..TicketPatch::default()
     };
+    let given = asked_tags(req);
     match req.method.as_str() {
         "POST" => patch.tags = Some(given),
         "PUT" => patch.additional_tags = Some(given),
@@ -108,16 +99,26 @@ fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
     done.map_or_else(Reply::from, |()| Reply::json(status, &json!({"tags": world.tickets[&id].tags})))
 }
 
+/// Merging is a job: what cannot be merged is told there.
 fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
-    let ids: Vec<i64> = serde_json::from_value(req.body["ids"].clone()).unwrap_or_default();
-    let target = req.body["target_comment"].as_str().unwrap_or("Other requests were merged into this one.");
-    let source = req.body["source_comment"].as_str().unwrap_or("This request was closed and merged.");
-    let done = world.merge_tickets(caller.by(), caller.now, id, &ids, (target, source));
-    done.map_or_else(Reply::from, |()| {
-        let results =
-            json!(ids.iter().map(|id| json!({"id": id, "action": "merge", "success": true})).collect::<Vec<_>>());
-        super::bulk::finish(world, caller, ids.len(), results)
-    })
+    let Ok(ids) = serde_json::from_value::<Vec<i64>>(req.body["ids"].clone()) else {
+        return Reply::invalid(req, "ids", "an array");
+    };
+    let words = |key: &str, default: &'static str| req.body[key].as_str().unwrap_or(default).to_owned();
+    let public = |key: &str| req.body[key].as_bool().unwrap_or(false);
+    let target = words("target_comment", "Other requests were merged into this one.");
+    let source = words("source_comment", "This request was closed and merged.");
+    let said =
+        [(target.as_str(), public("target_comment_is_public")), (source.as_str(), public("source_comment_is_public"))];
+    let failed = world.merge_tickets(caller.by(), caller.now, id, &ids, said).err().map(|refusal| refusal.row());
+    let row = |id: &i64| match &failed {
+        None => json!({"id": id, "action": "merge", "success": true}),
+        Some((error, details)) => {
+            json!({"id": id, "action": "merge", "success": false, "error": error, "details": details})
+        }
+    };
+    let rows = ids.iter().map(row).collect();
+    bulk::finish(world, caller, rows)
 }
 
 /// Answers `/ticket_metrics...`.
@@ -138,31 +139,11 @@ pub fn metrics(world: &World, req: &Req, rest: &[&str]) -> Option<Reply> {
     }
 }
 
-/// Answers `/deleted_tickets...`.
-pub fn deleted(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> Option<Reply> {
-    let (by, now) = (caller.by(), caller.now);
-    let reply = match (req.method.as_str(), &parts[1..]) {
-        ("GET", []) => {
-            let gone = world.tickets.values().filter(|t| t.gone == Gone::Deleted);
-            let ids = gone.map(|ticket| ticket.id).collect();
-            List { name: "deleted_tickets", host: &world.host, ids }.page(req, |id| deleted_json(world, id))
-        }
-        ("PUT", [id, "restore"]) => {
-            let done = world.restore_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
-        }
-        ("DELETE", [id]) => {
-            let done = world.permanently_delete_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| super::bulk::finish(world, caller, 1, json!({"success": true})))
-        }
-        _ => return None,
-    };
-    Some(reply)
-}
-
-fn deleted_json(world: &World, id: i64) -> Value {
-    let Some(ticket) = world.tickets.get(&id) else { return Value::Null };
-    let actor = ticket.deleted.map(|(_, by)| json!({"id": by, "name": world.name_of(by)}));
-    json!({"id": id, "subject": ticket.subject, "description": ticket.description(), "actor": actor,
-        "deleted_at": ticket.deleted.map(|(at, _)| at), "previous_state": ticket.status.word()})
+/// Answers `/problems...`: tickets that are problems and not solved.
+pub fn problems(world: &World, req: &Req, rest: &[&str]) -> Option<Reply> {
+    if req.method != "GET" || !rest.is_empty() {
+        return None;
+    }
+    let is_problem = |ticket: &Ticket| ticket.gone == Gone::No && ticket.kind == Some(TicketType::Problem);
+    Some(super::tickets::list_of(world, req, is_problem))
 }

@@ -50,6 +50,7 @@ impl Gate {
 
     /// Answers a request; none means that no answer comes.
     pub fn answer(&mut self, clock: &Clock, req: &Req) -> Option<Reply> {
+        api::bulk::work::work(&mut self.world, clock.now_ms());
         self.traffic.total += 1;
         *self.traffic.by_endpoint.entry(req.endpoint()).or_default() += 1;
         let struck = match faults::strike(&mut self.world, req) {

@@ -173,7 +173,8 @@ fn finish(world: &mut World, cast: &Cast, id: i64, mut now: Stamp, agent: i64) {
     }
     if id > 2 && world.life.random_bool(0.01) {
         let Some(at) = later(world, 86_400) else { return };
-        let words = ("Another request was merged into this one.", "This request was closed and merged.");
+        let words =
+            [("Another request was merged into this one.", false), ("This request was closed and merged.", false)];
         // The other ticket's own history may reach further than this one's.
         if world.tickets.get(&(id - 1)).is_some_and(|other| other.generated < at) {
             let _ = world.merge_tickets(by, at, id, &[id - 1], words);

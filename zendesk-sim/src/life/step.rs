@@ -271,7 +271,13 @@ fn end_something(world: &mut World, now: Stamp, roll: u32) -> Result<(), Refusal
         (97, _) => {
             let (source, target) =
                 (ticket(world, |t| t.status < Status::Closed)?, ticket(world, |t| t.status < Status::Closed)?);
-            world.merge_tickets(by, now, target, &[source], ("A request was merged into this one.", "Merged."))
+            world.merge_tickets(
+                by,
+                now,
+                target,
+                &[source],
+                [("A request was merged into this one.", false), ("Merged.", false)],
+            )
         }
         (98, 0) => {
             let gone = world.users.values().find(|u| !u.active && !u.permanently_deleted && u.merged_into.is_none());

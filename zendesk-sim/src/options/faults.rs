@@ -37,6 +37,12 @@ pub struct Faults {
     pub forbidden_paths: Vec<String>,
     /// These get a 404 InvalidEndpoint.
     pub missing_paths: Vec<String>,
+    /// Share of bulk jobs that never end: they work on half of their rows for ever.
+    pub job_stuck_share: f64,
+    /// Share of bulk jobs that fail whole, with half of their rows done.
+    pub job_fail_share: f64,
+    /// Share of bulk jobs that end like that as `killed`.
+    pub job_kill_share: f64,
     /// Share of webhook events never sent.
     pub drop_webhooks: f64,
     /// Event types (without prefix) that are never dropped, such as `user.merged`.

@@ -2,13 +2,19 @@
 //!
 //! Single values are flags and keys of the `--config` file alike; what belongs together is a section of the file, with a
 //! type of its own beside this one whose fields are its keys. README lists them all.
+mod exports;
 mod faults;
+mod jobs;
 mod plan;
 mod rates;
+mod sell;
 
+pub use exports::{Exports, StreamEnd};
 pub use faults::{EventIds, Faults};
+pub use jobs::Jobs;
 pub use plan::Plan;
 pub use rates::{Rates, Said, Spelling, Window};
+pub use sell::Sell;
 
 use crate::clock::ClockMode;
 use crate::time::Stamp;
@@ -77,9 +83,21 @@ pub struct Settings {
     /// How many records each record stands for: pages hold that many fewer, counts tell that many more [default: 1]
     #[arg(long)]
     pub row_weight: Option<usize>,
+    /// Address of Sell's API; port 0 takes a free one [default: none]
+    #[arg(long)]
+    pub sell_listen: Option<String>,
+    /// What Sell has and allows (file only)
+    #[arg(skip)]
+    pub sell: Option<Sell>,
     /// How limits are kept and told (file only)
     #[arg(skip)]
     pub rates: Option<Rates>,
+    /// How bulk jobs go (file only)
+    #[arg(skip)]
+    pub jobs: Option<Jobs>,
+    /// How the incremental exports end (file only)
+    #[arg(skip)]
+    pub exports: Option<Exports>,
     /// Faults to begin with (file only)
     #[arg(skip)]
     pub faults: Option<Faults>,
@@ -110,6 +128,10 @@ impl Settings {
             journal: self.journal.or(under.journal),
             row_weight: self.row_weight.or(under.row_weight),
             rates: self.rates.or(under.rates),
+            jobs: self.jobs.or(under.jobs),
+            exports: self.exports.or(under.exports),
+            sell_listen: self.sell_listen.or(under.sell_listen),
+            sell: self.sell.or(under.sell),
             faults: self.faults.or(under.faults),
         }
     }
@@ -165,6 +187,14 @@ pub struct Options {
     pub row_weight: usize,
     /// How limits are kept and told.
     pub rates: Rates,
+    /// How bulk jobs go.
+    pub jobs: Jobs,
+    /// How the incremental exports end.
+    pub exports: Exports,
+    /// Where Sell's API is served, if it is.
+    pub sell_listen: Option<String>,
+    /// What Sell has and allows.
+    pub sell: Sell,
     /// Faults to begin with.
     pub faults: Faults,
 }
@@ -184,6 +214,9 @@ impl TryFrom<Settings> for Options {
             Some(text) => Some(Stamp::parse(text).ok_or_else(|| format!("bad start {text}"))?),
             None => None,
         };
+        let clock = given.clock.as_deref().unwrap_or("real").parse()?;
+        let mut jobs = given.jobs.unwrap_or_default();
+        jobs.poll_ms.get_or_insert(if clock == ClockMode::Driven { 300 } else { 0 });
         Ok(Self {
             listen: given.listen.unwrap_or_else(|| "127.0.0.1:0".into()),
             tls: given.tls_listen.zip(given.tls_dir),
@@ -193,7 +226,7 @@ impl TryFrom<Settings> for Options {
             tickets: given.tickets.unwrap_or(users),
             agents: given.agents.unwrap_or(12).max(2),
             seed: given.seed.unwrap_or(1),
-            clock: given.clock.as_deref().unwrap_or("real").parse()?,
+            clock,
             start,
             history_days: given.history_days.unwrap_or(90).max(1),
             limits: switch(given.limits.as_deref(), "on", "off", "limits")?,
@@ -204,6 +237,10 @@ impl TryFrom<Settings> for Options {
             journal: given.journal,
             row_weight: given.row_weight.unwrap_or(1).max(1),
             rates: given.rates.unwrap_or_default(),
+            jobs,
+            exports: given.exports.unwrap_or_default(),
+            sell_listen: given.sell_listen,
+            sell: given.sell.unwrap_or_default(),
             faults: given.faults.unwrap_or_default(),
         })
     }

@@ -2,7 +2,7 @@
 use super::World;
 use super::membership::GroupMembership;
 use crate::time::Stamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Things in the order they changed in: the second first, then the order of changes within it.
 pub type Order<T> = BTreeMap<(Stamp, u64), T>;
@@ -26,6 +26,8 @@ pub struct Index {
     pub organization_names: HashMap<String, i64>,
     /// Live organizations by lower-case external id.
     pub organization_external: HashMap<String, i64>,
+    /// Tickets that have incidents.
+    pub problems: BTreeSet<i64>,
     /// Customers who may act, most of them still active.
     pub customers: Vec<i64>,
     /// Agents and admins.
@@ -62,6 +64,7 @@ impl World {
                 ticket.seq = seq;
             }
         }
+        self.index.problems = self.tickets.values().filter_map(|ticket| ticket.problem_id).collect();
         self.reindex_audits();
         self.reindex_people();
     }

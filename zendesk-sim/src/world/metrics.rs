@@ -56,8 +56,10 @@ impl World {
         value["first_resolution_time_in_minutes"] = minutes(told.solved.map(|(first, _)| since(first)));
         let last = told.solved.filter(|_| solved_now);
         value["full_resolution_time_in_minutes"] = minutes(last.map(|(_, last)| since(last)));
-        value["requester_wait_time_in_minutes"] = minutes(Some(told.waits[0]));
-        value["agent_wait_time_in_minutes"] = minutes(Some(told.waits[1]));
+        // Nobody has waited on a ticket whose status never changed.
+        let waited = |time| minutes(Some(time).filter(|_| told.solved.is_some() || told.waits.iter().any(|w| *w > 0)));
+        value["requester_wait_time_in_minutes"] = waited(told.waits[0]);
+        value["agent_wait_time_in_minutes"] = waited(told.waits[1]);
         value["on_hold_time_in_minutes"] = minutes(Some(told.waits[2]));
         value
     }

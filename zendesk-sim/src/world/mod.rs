@@ -5,7 +5,9 @@ pub mod event_rows;
 pub mod event_types;
 pub mod hooks;
 pub mod index;
+pub mod jobs;
 pub mod membership;
+pub mod metric_events;
 pub mod metrics;
 pub mod organization;
 pub mod rating;
@@ -13,11 +15,13 @@ pub mod ticket;
 pub mod tokens;
 pub mod user;
 
-use crate::options::{Faults, Options};
+use crate::acts::uploads::Upload;
+use crate::options::{Exports, Faults, Options};
 use crate::time::Stamp;
 use catalog::Catalog;
 use hooks::Hooks;
 use index::Index;
+use jobs::Jobs;
 use membership::GroupMembership;
 use organization::Organization;
 use rand::SeedableRng;
@@ -50,21 +54,6 @@ pub struct Act {
     pub ticket_id: Option<i64>,
 }
 
-/// A bulk job's outcome, kept for whoever asks.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// `V3-…`.
-    pub id: String,
-    /// When it was asked for, in simulated milliseconds.
-    pub queued_ms: i64,
-    /// How often it was asked about: time passes for a job even when the clock is driven.
-    pub polls: i64,
-    /// How many records.
-    pub total: usize,
-    /// What each became.
-    pub results: Value,
-}
-
 /// Everything there is.
 pub struct World {
     /// The subdomain.
@@ -93,12 +82,18 @@ pub struct World {
     pub hooks: Hooks,
     /// Credentials.
     pub tokens: Tokens,
+    /// How exports end.
+    pub exports: Exports,
     /// Bulk jobs.
-    pub jobs: VecDeque<Job>,
+    pub jobs: Jobs,
     /// What went wrong on purpose.
     pub faults: Faults,
     /// What was done.
     pub acts: VecDeque<Act>,
+    /// Organizations merged away, and into which.
+    pub merges: BTreeMap<i64, i64>,
+    /// Files that wait for their comment, by token.
+    pub uploads: BTreeMap<String, Upload>,
     /// Replies by idempotency key: parameters, ticket id, when.
     pub idempotency: BTreeMap<String, (Value, i64, Stamp)>,
     /// Randomness of life: nothing else may draw from it.
@@ -131,9 +126,12 @@ impl World {
             index: Index::default(),
             hooks: Hooks::new(options),
             tokens: Tokens::default(),
-            jobs: VecDeque::new(),
+            exports: options.exports.clone(),
+            jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
+            merges: BTreeMap::new(),
+            uploads: BTreeMap::new(),
             idempotency: BTreeMap::new(),
             life: ChaCha8Rng::seed_from_u64(options.seed),
             chance: ChaCha8Rng::seed_from_u64(options.seed ^ 0x00ff_00ff),
@@ -168,6 +166,7 @@ impl World {
         TicketFrame {
             host: &self.host,
             users: &self.users,
+            problems: &self.index.problems,
             defs: &self.catalog.ticket_fields,
             form_id: self.catalog.form_id,
             brand_id: self.catalog.brand_id,

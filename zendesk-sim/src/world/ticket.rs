@@ -7,7 +7,7 @@ use crate::time::Stamp;
 use serde::ser::{SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a ticket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -149,6 +149,10 @@ pub struct Ticket {
     pub due_at: Option<Stamp>,
     /// The rating, if one was offered.
     pub rating_id: Option<i64>,
+    /// The closed ticket this one follows.
+    pub followup_of: Option<i64>,
+    /// Tickets that follow this one.
+    pub followups: Vec<i64>,
     /// The ticket this one went into.
     pub merged_into: Option<i64>,
     /// How far it is gone.
@@ -325,7 +329,7 @@ pub struct TicketView<'a> {
     sharing_agreement_ids: [i64; 0],
     custom_status_id: i64,
     fields: FieldPairs<'a>,
-    followup_ids: [i64; 0],
+    followup_ids: &'a [i64],
     ticket_form_id: i64,
     brand_id: i64,
     allow_channelback: bool,
@@ -340,6 +344,8 @@ pub struct TicketFrame<'a> {
     pub host: &'a str,
     /// Everybody, for who wrote an e-mail.
     pub users: &'a BTreeMap<i64, User>,
+    /// Tickets that have incidents.
+    pub problems: &'a BTreeSet<i64>,
     /// The ticket fields.
     pub defs: &'a [FieldDef],
     /// The form every ticket has.
@@ -376,7 +382,7 @@ impl Ticket {
             email_cc_ids: &self.email_cc_ids,
             forum_topic_id: None,
             problem_id: self.problem_id,
-            has_incidents: false,
+            has_incidents: frame.problems.contains(&self.id),
             is_public: self.is_public(),
             due_at: self.due_at,
             tags: &self.tags,
@@ -385,7 +391,7 @@ impl Ticket {
             sharing_agreement_ids: [],
             custom_status_id: self.custom_status_id,
             fields: FieldPairs { defs: frame.defs, values: &self.fields },
-            followup_ids: [],
+            followup_ids: &self.followups,
             ticket_form_id: frame.form_id,
             brand_id: frame.brand_id,
             allow_channelback: false,

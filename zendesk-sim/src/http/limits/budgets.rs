@@ -104,6 +104,10 @@ impl Terms {
                 let all = self.budget("tickets-update", 60, if self.rates.trial { 20 } else { usual });
                 if rest.is_empty() { vec![all, one] } else { vec![one] }
             }
+            ("POST", ["tickets"]) => {
+                let by_user = self.budget("ticket-request-create-by-user-and-ip", 60, 300);
+                vec![Budget { key: caller.user_id.to_string(), ..by_user }]
+            }
             ("PUT", ["users", id]) if number(id) => self.user_update((*id).to_owned()),
             ("POST", ["users", "create_or_update"]) => self.user_update(user_meant(world, req)),
             ("PUT", ["organizations", id]) if number(id) => {

@@ -1,13 +1,15 @@
-//! The incremental exports: pages by cursor and by time.
-use crate::http::{Caller, Reply, Req, faults};
+//! The incremental exports: pages by cursor and by time (Z§2).
+mod write;
+
+use crate::http::{Caller, Reply, Req};
+use crate::options::StreamEnd;
 use crate::time::Stamp;
 use crate::world::World;
 use crate::world::ticket::Gone;
 use crate::world::user::Role;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -17,12 +19,16 @@ type Place = (Stamp, u64);
 /// How long tickets and their events are held back.
 const HELD_BACK: i64 = 60;
 
+/// How many rows a sample has at most.
+const SAMPLE: usize = 50;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stream {
     Users,
     Organizations,
     Tickets,
     TicketEvents,
+    MetricEvents,
 }
 
 /// Where a row is: the record, and for an event its place in the ticket's history.
@@ -45,6 +51,7 @@ impl Stream {
             "organizations" => Some(Self::Organizations),
             "tickets" => Some(Self::Tickets),
             "ticket_events" => Some(Self::TicketEvents),
+            "ticket_metric_events" => Some(Self::MetricEvents),
             _ => None,
         }
     }
@@ -55,6 +62,7 @@ impl Stream {
             Self::Organizations => "organizations",
             Self::Tickets => "tickets",
             Self::TicketEvents => "ticket_events",
+            Self::MetricEvents => "ticket_metric_events",
         }
     }
 
@@ -62,17 +70,18 @@ impl Stream {
     fn until(self, now: Stamp) -> Stamp {
         match self {
             Self::Users | Self::Organizations => now.plus(1),
-            Self::Tickets | Self::TicketEvents => now.plus(1 - HELD_BACK),
+            Self::Tickets | Self::TicketEvents | Self::MetricEvents => now.plus(1 - HELD_BACK),
         }
     }
 
     /// Where a time export goes on from. Users and tickets were recorded going on after the last second,
-    /// the others are documented to repeat it; a second that is not over yet is always repeated.
-    fn end_time(self, last: Stamp, start: Stamp, more: bool, now: Stamp) -> Stamp {
+    /// the others are documented to repeat it; a second that is not over yet is always repeated. Where a row stands for
+    /// many, repeating one would repeat a whole page.
+    fn end_time(self, last: Stamp, start: Stamp, page: &Page, req: &Req, now: Stamp) -> Stamp {
         match self {
             Self::Users | Self::Tickets => last.plus(1).min(now.max(last)),
-            Self::Organizations | Self::TicketEvents if more && last <= start => last.plus(1),
-            Self::Organizations | Self::TicketEvents => last,
+            _ if page.more && (last <= start || req.weight > 1) => last.plus(1),
+            Self::Organizations | Self::TicketEvents | Self::MetricEvents => last,
         }
     }
 }
@@ -88,7 +97,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> R
             by_cursor(world, caller, req, stream)
         }
         ("GET", Some(stream), [_]) => by_time(world, caller, req, stream),
-        ("GET", Some(stream), [_, "sample"]) => sample(world, caller, req, stream),
+        ("GET", Some(stream), [_, "sample"]) if stream != Stream::MetricEvents => sample(world, caller, req, stream),
         _ => Reply::no_endpoint(),
     }
 }
@@ -125,25 +134,52 @@ fn by_cursor(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> R
             Err(reply) => return reply,
         },
     };
-    let kept = keeps(world, req, stream);
-    let page = rows(world, stream, from, stream.until(caller.now), req.page_rows(per_page(req)), false, &kept);
+    let without = match keeps(world, req, stream) {
+        Ok(without) => without,
+        Err(reply) => return reply,
+    };
+    let page = rows(world, stream, from, stream.until(caller.now), req.page_rows(per_page(req)), false, &without);
     let mut after = page.rows.last().map(|row| encode(*row));
     if world.faults.stall_cursor && asked.is_some() {
         after.clone_from(&asked);
     }
-    // An empty page was recorded with nulls; others have been seen repeating the cursor asked with.
-    if page.rows.is_empty() && caller.now.0 % 2 == 0 {
+    if page.rows.is_empty() && repeats(world, caller) {
         after = asked;
     }
-    let query = if req.q("per_page").is_some() { format!("&per_page={}", per_page(req)) } else { String::new() };
     let url = after.as_ref().map(|cursor| {
         let cursor = cursor.replace('=', "%3D");
-        format!("{}/api/v2/incremental/{}/cursor.json?cursor={cursor}{query}", world.host, stream.name())
+        let path = format!("{}/api/v2/incremental/{}/cursor.json", world.host, stream.name());
+        format!("{path}?cursor={cursor}{}", carried(req, '&', ""))
     });
-    let end = !page.more && !world.faults.stall_cursor;
+    let late = world.exports.end == StreamEnd::Late && !page.rows.is_empty();
+    let end = !page.more && !late && !world.faults.stall_cursor;
     let tail = json!({"after_url": url, "after_cursor": after, "before_url": null, "before_cursor": null,
         "end_of_stream": end});
-    write(world, stream, &page, req, tail)
+    write::write(world, stream, &page, req, tail)
+}
+
+/// Whether an empty page repeats what it was asked with: nulls were recorded, repeating was seen elsewhere.
+fn repeats(world: &World, caller: &Caller) -> bool {
+    match world.exports.end {
+        StreamEnd::Either => caller.now.0 % 2 == 0,
+        StreamEnd::Repeat => true,
+        StreamEnd::Nulls | StreamEnd::Unsaid | StreamEnd::Late => false,
+    }
+}
+
+/// The parameters that the address of the next page carries on.
+fn carried(req: &Req, before: char, after: &str) -> String {
+    let mut query = String::new();
+    for name in ["per_page", "include", "exclude_deleted", "support_type_scope"] {
+        if let Some(value) = req.q(name) {
+            let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+            if before == '&' {
+                query.push(before);
+            }
+            query.push_str(&format!("{name}={value}{after}"));
+        }
+    }
+    query
 }
 
 fn by_time(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Reply {
@@ -151,37 +187,52 @@ fn by_time(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Rep
         Ok(start) => start,
         Err(reply) => return reply,
     };
-    let kept = keeps(world, req, stream);
+    let without = match keeps(world, req, stream) {
+        Ok(without) => without,
+        Err(reply) => return reply,
+    };
     let until = stream.until(caller.now);
-    let page = rows(world, stream, Bound::Included((start, 0)), until, req.page_rows(per_page(req)), true, &kept);
+    let page = rows(world, stream, Bound::Included((start, 0)), until, req.page_rows(per_page(req)), true, &without);
     let last = page.rows.last().map(|row| row.place.0);
-    let end = last.map(|last| stream.end_time(last, start, page.more, caller.now).0);
-    let mut query = String::new();
-    for name in ["per_page", "include", "exclude_deleted"] {
-        if let Some(value) = req.q(name) {
-            query.push_str(&format!("{name}={value}&"));
-        }
+    let mut end = last.map(|last| stream.end_time(last, start, &page, req, caller.now).0);
+    if end.is_none() && world.exports.end == StreamEnd::Repeat {
+        end = Some(start.0);
     }
-    let next =
-        end.map(|end| format!("{}/api/v2/incremental/{}.json?{query}start_time={end}", world.host, stream.name()));
-    let tail = json!({"count": page.rows.len(), "next_page": next, "end_time": end, "end_of_stream": !page.more});
-    write(world, stream, &page, req, tail)
+    let path = format!("{}/api/v2/incremental/{}.json", world.host, stream.name());
+    let next = end.map(|end| format!("{path}?{}start_time={end}", carried(req, ' ', "&")));
+    let mut tail = json!({"count": page.rows.len(), "next_page": next, "end_time": end, "end_of_stream": !page.more});
+    if let (StreamEnd::Unsaid, Some(tail)) = (world.exports.end, tail.as_object_mut()) {
+        tail.remove("end_of_stream");
+    }
+    write::write(world, stream, &page, req, tail)
 }
 
 fn sample(world: &mut World, caller: &Caller, req: &Req, stream: Stream) -> Reply {
     let start = Stamp(req.number("start_time").unwrap_or(0));
-    let kept = keeps(world, req, stream);
-    let page = rows(world, stream, Bound::Included((start, 0)), stream.until(caller.now), 50, false, &kept);
+    let without = match keeps(world, req, stream) {
+        Ok(without) => without,
+        Err(reply) => return reply,
+    };
+    let page = rows(world, stream, Bound::Included((start, 0)), stream.until(caller.now), SAMPLE, false, &without);
     let tail = json!({"count": page.rows.len(), "next_page": null, "end_time": null, "end_of_stream": true});
-    write(world, stream, &page, req, tail)
+    write::write(world, stream, &page, req, tail)
 }
 
-/// Which tickets to leave out.
-fn keeps(world: &World, req: &Req, stream: Stream) -> BTreeSet<i64> {
-    if stream != Stream::Tickets || req.q("exclude_deleted") != Some("true") {
-        return BTreeSet::new();
+/// Which tickets to leave out: the deleted if asked to, and all if only those of AI agents are asked for, as there are none.
+fn keeps(world: &World, req: &Req, stream: Stream) -> Result<BTreeSet<i64>, Reply> {
+    let scope = match stream {
+        Stream::Tickets | Stream::TicketEvents => req.q("support_type_scope").unwrap_or("agent"),
+        Stream::Users | Stream::Organizations | Stream::MetricEvents => "all",
+    };
+    match scope {
+        "all" | "agent" => {}
+        "ai_agent" => return Ok(world.tickets.keys().copied().collect()),
+        _ => return Err(Reply::bad("InvalidValue", "support_type_scope must be one of all, agent, ai_agent")),
     }
-    world.tickets.values().filter(|t| t.gone != Gone::No).map(|t| t.id).collect()
+    if stream != Stream::Tickets || req.q("exclude_deleted") != Some("true") {
+        return Ok(BTreeSet::new());
+    }
+    Ok(world.tickets.values().filter(|t| t.gone != Gone::No).map(|t| t.id).collect())
 }
 
 /// A page of rows; with `whole_seconds` it goes on until the second of its last row is complete.
@@ -212,13 +263,17 @@ fn rows(
         Stream::Organizations => plain(&world.index.organizations, &mut page),
         Stream::Tickets => plain(&world.index.tickets, &mut page),
         Stream::TicketEvents => {
-            let all = world.index.audits.range(range);
-            fill(
-                &mut page,
-                all.map(|(place, (id, audit))| Row { place: *place, id: *id, audit: *audit }),
-                most,
-                whole_seconds,
-            );
+            let all = world.index.audits.range(range).filter(|(_, (id, _))| !without.contains(id));
+            let row = |(place, (id, audit)): (&Place, &(i64, usize))| Row { place: *place, id: *id, audit: *audit };
+            fill(&mut page, all.map(row), most, whole_seconds);
+        }
+        Stream::MetricEvents => {
+            // An update makes several events or none, each of which is a row.
+            let all = world.index.audits.range(range).flat_map(|(place, (id, audit))| {
+                let made = world.tickets.get(id).map_or(0, |ticket| world.metric_events(ticket, *audit).len());
+                std::iter::repeat_n(Row { place: *place, id: *id, audit: *audit }, made)
+            });
+            fill(&mut page, all, most, true);
         }
     }
     page
@@ -234,84 +289,6 @@ fn fill(page: &mut Page, all: impl Iterator<Item = Row>, most: usize, whole_seco
         }
         page.rows.push(row);
     }
-}
-
-fn write(world: &World, stream: Stream, page: &Page, req: &Req, tail: Value) -> Reply {
-    let mut body = Vec::with_capacity(page.rows.len() * 1500 + 500);
-    let include = req.q("include").unwrap_or_default();
-    let poisoned = world.faults.poison_records.get(stream.name());
-    body.extend_from_slice(format!("{{\"{}\":[", stream.name()).as_bytes());
-    let start = body.len();
-    for row in &page.rows {
-        if body.len() > start {
-            body.push(b',');
-        }
-        if poisoned.is_some_and(|ids| ids.contains(&row.id)) {
-            let mut clean = Vec::new();
-            write_row(world, stream, *row, include, &mut clean);
-            let value = serde_json::from_slice(&clean).unwrap_or_default();
-            put(&mut body, &faults::poison(value, row.id));
-        } else {
-            write_row(world, stream, *row, include, &mut body);
-        }
-    }
-    body.push(b']');
-    for (name, value) in tail.as_object().into_iter().flatten() {
-        body.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
-    }
-    if include.split(',').any(|part| part == "users") && stream == Stream::Tickets {
-        write_side_users(world, page, &mut body);
-    }
-    if include.split(',').any(|part| part == "identities") && stream == Stream::Users {
-        let users = page.rows.iter().filter_map(|row| world.users.get(&row.id));
-        let all: Vec<_> =
-            users.flat_map(|user| user.identities.iter().map(|i| i.as_rest(user.id, &world.host))).collect();
-        body.extend_from_slice(b",\"identities\":");
-        put(&mut body, &all);
-    }
-    body.push(b'}');
-    Reply::bytes(200, body)
-}
-
-fn put(body: &mut Vec<u8>, value: &impl Serialize) {
-    serde_json::to_writer(body, value).expect("invariant: records are always JSON");
-}
-
-fn write_row(world: &World, stream: Stream, row: Row, include: &str, body: &mut Vec<u8>) {
-    let host = &world.host;
-    match stream {
-        Stream::Users => {
-            if let Some(user) = world.users.get(&row.id) {
-                put(body, &user.view(host, &world.catalog.user_fields, true));
-            }
-        }
-        Stream::Organizations => {
-            if let Some(organization) = world.organizations.get(&row.id) {
-                put(body, &organization.view(host, &world.catalog.organization_fields, true));
-            }
-        }
-        Stream::Tickets => {
-            if let Some(ticket) = world.tickets.get(&row.id) {
-                put(body, &ticket.view(world.frame(), world.rating_of(ticket), ticket.generated.0));
-            }
-        }
-        Stream::TicketEvents => {
-            let with_comments = include.split(',').any(|part| part == "comment_events");
-            if let Some(audit) = world.tickets.get(&row.id).and_then(|ticket| ticket.audits.get(row.audit)) {
-                put(body, &audit.as_row(row.id, host, with_comments));
-            }
-        }
-    }
-}
-
-fn write_side_users(world: &World, page: &Page, body: &mut Vec<u8>) {
-    let tickets = page.rows.iter().filter_map(|row| world.tickets.get(&row.id));
-    let ids: BTreeSet<_> =
-        tickets.flat_map(|t| [Some(t.requester_id), Some(t.submitter_id), t.assignee_id]).flatten().collect();
-    let users: Vec<_> = ids.iter().filter_map(|id| world.users.get(id)).collect();
-    let views: Vec<_> = users.iter().map(|u| u.view(&world.host, &world.catalog.user_fields, true)).collect();
-    body.extend_from_slice(b",\"users\":");
-    put(body, &views);
 }
 
 /// Opaque to clients: the second, the id, and the place within the second.
