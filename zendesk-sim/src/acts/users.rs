@@ -99,13 +99,6 @@ impl World {
         let customer = self.users.get(&id).is_some_and(|user| user.role == Role::EndUser);
         let list = if customer { &mut self.index.customers } else { &mut self.index.agents };
         list.push(id);
-        if !customer {
-            let first = self.catalog.groups.first().map(|group| group.id);
-            if let Some(user) = self.users.get_mut(&id) {
-                user.default_group_id = user.default_group_id.or(first);
-            }
-            self.join_default_group(now, id);
-        }
         self.announce_user(id, now, events);
         let what = if customer { "customer" } else { "colleague" };
         self.note(now, "create_user", format!("{} added {what} {name}", self.name_of(by.user_id)), Some(id), None);

@@ -194,7 +194,7 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, loser: i64) -> Reply {
     match world.merge_organizations(caller.by(), caller.now, loser, winner) {
         Ok(()) => {
             world.merges.insert(loser, winner);
-            Reply::json(201, &json!({"organization_merge": merge_json(world, loser)}))
+            Reply::json(200, &json!({"organization_merge": merge_json(world, loser)}))
         }
         Err(refusal) => refusal.into(),
     }

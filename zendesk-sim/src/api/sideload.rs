@@ -212,7 +212,6 @@ fn write_inside(world: &World, kind: &str, name: &str, record: &mut Value) {
         "last_audits" => return record["last_audit"] = world.last_audit(id),
         "comment_count" => ticket.comments().count().into(),
         // In each ticket, as Zendesk's staff tell and tap-zendesk reads.
-        "metric_sets" => return record["metric_set"] = world.ticket_metrics(ticket),
         "incident_counts" => return record["incident_count"] = world.incidents(id).into(),
         "dates" => {
             let metrics = world.ticket_metrics(ticket);
