@@ -1,6 +1,7 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
 mod bad_input;
+mod bad_webhooks;
 mod canary;
 mod compare;
 mod convergence;
