@@ -6,14 +6,15 @@ ENV CARGO_TERM_COLOR=never
 
 # The dependencies alone, on empty sources: this layer is built again only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./
+COPY openapi-check/Cargo.toml openapi-check/
 COPY zendesk-sim/Cargo.toml zendesk-sim/
-RUN mkdir -p src benches zendesk-sim/src \
-    && touch src/lib.rs zendesk-sim/src/lib.rs \
+RUN mkdir -p src benches openapi-check/src zendesk-sim/src \
+    && touch src/lib.rs openapi-check/src/lib.rs zendesk-sim/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs > zendesk-sim/src/main.rs \
     && for bench in $(sed -n '/^\[\[bench\]\]/,/^$/s/^name = "\(.*\)"/\1/p' Cargo.toml); do \
         echo 'fn main() {}' > "benches/$bench.rs"; done \
     && cargo build --release --locked --package deskbridge --bin deskbridge \
-    && rm -r src benches zendesk-sim/src
+    && rm -r src benches openapi-check/src zendesk-sim/src
 
 COPY . .
 # Cargo compares times, and the sources may be older than the layer above.

@@ -6,12 +6,12 @@ use crate::db::{self, partition, pool};
 use crate::http::admin::AdminState;
 use crate::http::health::HealthState;
 use crate::http::recipients::Recipients;
+use crate::http::serve::{Bounds, serve};
 use crate::http::webhook::WebhookState;
 use crate::pipeline::context::Context;
 use crate::pipeline::{lifecycle, prune, receive};
 use crate::secret::{SealError, Sealer};
 use crate::worker;
-use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -95,17 +95,27 @@ pub async fn start(ctx: Context, metrics: PrometheusHandle, allow_not_durable: b
         clock: ctx.clock.clone(),
         freshness: chrono::Duration::seconds(ctx.settings.webhook.freshness_secs as i64),
         max_body_bytes: ctx.settings.webhook.max_body_bytes,
+        read_timeout: Duration::from_secs(ctx.settings.webhook.read_timeout_secs),
     };
     let admin_state = AdminState { metrics: metrics.clone(), ctx: ctx.clone() };
     let public = listen(ctx.settings.public.listen, "public.listen").await?;
     let admin = listen(ctx.settings.admin.listen, "admin.listen").await?;
     let addresses = (address(&public, ctx.settings.public.listen), address(&admin, ctx.settings.admin.listen));
+    let bounds = bounds(&ctx.settings);
     tasks.spawn(writer.run());
-    tasks.spawn(serve(public, crate::http::public(webhooks, health.clone()), stop.clone()));
-    tasks.spawn(serve(admin, crate::http::admin(admin_state, health), stop.clone()));
+    tasks.spawn(serve(public, crate::http::public(webhooks, health.clone()), bounds, stop.clone()));
+    tasks.spawn(serve(admin, crate::http::admin(admin_state, health), bounds, stop.clone()));
     tasks.spawn(worker::run(ctx.clone(), wake.clone()));
     tasks.spawn(upkeep(metrics, stop.clone()));
     Ok(Daemon { ctx, public: addresses.0, admin: addresses.1, wake, stop, tasks })
+}
+
+/// What the listeners take on.
+pub fn bounds(settings: &Settings) -> Bounds {
+    Bounds {
+        connections: settings.public.max_connections,
+        idle: Duration::from_secs(settings.public.idle_timeout_secs),
+    }
 }
 
 fn address(listener: &TcpListener, wanted: SocketAddr) -> SocketAddr {
@@ -139,7 +149,7 @@ pub async fn listen_for_sign_in(ctx: &Context) -> Result<Option<SignInListener>,
         other => other?,
     };
     let stop = CancellationToken::new();
-    let task = tokio::spawn(serve(listener, crate::http::callback(ctx.clone()), stop.clone()));
+    let task = tokio::spawn(serve(listener, crate::http::callback(ctx.clone()), bounds(&ctx.settings), stop.clone()));
     Ok(Some(SignInListener { stop, task }))
 }
 
@@ -154,13 +164,6 @@ impl SignInListener {
     pub async fn end(self) {
         self.stop.cancel();
         _ = tokio::time::timeout(Duration::from_secs(3), self.task).await;
-    }
-}
-
-async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
-    if let Err(error) = served {
-        tracing::error!(error = %error, "a listener ended");
     }
 }
 

@@ -76,13 +76,14 @@ sections! {
     Public {
         #[serde(deserialize_with = "listen")] listen: SocketAddr,
         #[serde(deserialize_with = "base_url")] base_url: Option<String>,
+        max_connections: usize, idle_timeout_secs: u64,
     }
     /// `[admin]`: what operators reach.
     Admin { #[serde(deserialize_with = "listen")] listen: SocketAddr, #[serde(deserialize_with = "base_url")] base_url: Option<String> }
     /// `[webhook]`: limits on what arrives.
     Webhook {
         max_body_bytes: usize, freshness_secs: u64,
-        queue_events: usize, batch_events: usize, batch_bytes: usize, ack_timeout_secs: u64,
+        queue_events: usize, batch_events: usize, batch_bytes: usize, ack_timeout_secs: u64, read_timeout_secs: u64,
     }
     /// `[worker]`: how jobs are run.
     Worker { concurrency: usize, lease_secs: u64, poll_interval_ms: u64, apply_batch_events: u32 }
@@ -257,6 +258,9 @@ impl Settings {
         for (key, value) in [
             ("database.acquire_timeout_secs", database.acquire_timeout_secs),
             ("database.lock_timeout_secs", database.lock_timeout_secs),
+            ("public.max_connections", self.public.max_connections as u64),
+            ("public.idle_timeout_secs", self.public.idle_timeout_secs),
+            ("webhook.read_timeout_secs", webhook.read_timeout_secs),
             ("webhook.max_body_bytes", webhook.max_body_bytes as u64),
             ("webhook.freshness_secs", webhook.freshness_secs),
             ("webhook.batch_events", webhook.batch_events as u64),

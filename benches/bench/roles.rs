@@ -5,6 +5,7 @@ use deskbridge::clock::Clock;
 use deskbridge::config::Settings;
 use deskbridge::http::health::HealthState;
 use deskbridge::http::recipients::Recipients;
+use deskbridge::http::serve;
 use deskbridge::http::webhook::WebhookState;
 use deskbridge::pipeline::receive;
 use deskbridge::{app, telemetry};
@@ -25,12 +26,13 @@ pub async fn no_database() -> Result<()> {
         clock: ctx.clock.clone(),
         freshness: chrono::Duration::seconds(ctx.settings.webhook.freshness_secs as i64),
         max_body_bytes: ctx.settings.webhook.max_body_bytes,
+        read_timeout: std::time::Duration::from_secs(ctx.settings.webhook.read_timeout_secs),
     };
     let health = HealthState { pool: ctx.pool.clone(), stopping: CancellationToken::new() };
     let listener = tokio::net::TcpListener::bind(ctx.settings.public.listen).await?;
     let router = deskbridge::http::public(state, health);
     tokio::select! {
-        served = axum::serve(listener, router) => served?,
+        () = serve::serve(listener, router, app::bounds(&ctx.settings), CancellationToken::new()) => {}
         () = end_of_input() => {}
     }
     Ok(())

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod callback;
 pub mod health;
 pub mod recipients;
+pub mod serve;
 pub mod webhook;
 
 use crate::pipeline::context::Context;

@@ -8,9 +8,8 @@ use crate::model::watch::ROTATION_TAKES;
 use crate::pipeline::receive::{Intake, Receipt};
 use crate::telemetry::WEBHOOKS_RECEIVED;
 use crate::zendesk::verify::{self, Rejected, SignatureHeaders};
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::body::{Bytes, HttpBody};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Duration, Utc};
@@ -29,17 +28,14 @@ pub struct WebhookState {
     pub freshness: Duration,
     /// Largest body taken.
     pub max_body_bytes: usize,
+    /// How long a body may take to come whole.
+    pub read_timeout: std::time::Duration,
 }
 
 /// Receives one webhook.
-pub async fn receive(
-    State(state): State<WebhookState>,
-    Path(source): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+pub async fn receive(State(state): State<WebhookState>, Path(source): Path<String>, request: Request) -> Response {
     let span = tracing::info_span!("webhook", source, outcome = tracing::field::Empty);
-    let outcome = outcome(&state, &source, &headers, body).instrument(span.clone()).await;
+    let outcome = outcome(&state, &source, request).instrument(span.clone()).await;
     span.record("outcome", outcome.label());
     // Names that do not exist must not become labels: anybody can make them up.
     let label = if outcome == Outcome::UnknownSource { "unknown".to_string() } else { source };
@@ -55,6 +51,7 @@ enum Outcome {
     UnknownSource,
     TooLarge,
     Unreadable,
+    TooSlow,
     NotStored,
 }
 
@@ -66,6 +63,7 @@ impl Outcome {
             Outcome::UnknownSource => "unknown_source",
             Outcome::TooLarge => "too_large",
             Outcome::Unreadable => "unreadable",
+            Outcome::TooSlow => "too_slow",
             Outcome::NotStored => "not_stored",
         }
     }
@@ -79,7 +77,8 @@ impl IntoResponse for Outcome {
             Outcome::UnknownSource => (StatusCode::NOT_FOUND, "no such source\n").into_response(),
             Outcome::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large\n").into_response(),
             Outcome::Unreadable => (StatusCode::BAD_REQUEST, "the body broke off\n").into_response(),
-            Outcome::NotStored => {
+            // Zendesk sends again what was answered so (Z§8.5); who trickles on purpose has lost the connection.
+            Outcome::NotStored | Outcome::TooSlow => {
                 (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "not stored, send again\n")
                     .into_response()
             }
@@ -87,21 +86,21 @@ impl IntoResponse for Outcome {
     }
 }
 
-async fn outcome(
-    state: &WebhookState,
-    source: &str,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Outcome {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Outcome::TooLarge,
-        Err(_) => return Outcome::Unreadable,
+async fn outcome(state: &WebhookState, source: &str, request: Request) -> Outcome {
+    if request.body().size_hint().lower() > state.max_body_bytes as u64 {
+        return Outcome::TooLarge; // as Content-Length says: not waited for
+    }
+    let headers = request.headers().clone();
+    let body = match tokio::time::timeout(state.read_timeout, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Err(_) => return Outcome::TooSlow,
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Outcome::TooLarge,
+        Ok(Err(_)) => return Outcome::Unreadable,
     };
     let signed = SignatureHeaders {
-        signature: single(headers, "x-zendesk-webhook-signature"),
-        timestamp: single(headers, "x-zendesk-webhook-signature-timestamp"),
-        invocation_id: single(headers, "x-zendesk-webhook-invocation-id"),
+        signature: single(&headers, "x-zendesk-webhook-signature"),
+        timestamp: single(&headers, "x-zendesk-webhook-signature-timestamp"),
+        invocation_id: single(&headers, "x-zendesk-webhook-invocation-id"),
     };
     loop {
         let addressee = match state.recipients.find(source).await {
@@ -116,7 +115,7 @@ async fn outcome(
             },
             // The secret may have been replaced since it was read.
             Err(Rejected::WrongSignature) if state.recipients.doubt() => {}
-            Err(rejected) => return refuse(state, &addressee, headers, rejected),
+            Err(rejected) => return refuse(state, &addressee, &headers, rejected),
         }
     }
 }

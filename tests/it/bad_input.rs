@@ -271,3 +271,26 @@ async fn cursors_that_are_always_refused_are_an_error() {
     assert!(streams(&world).await.iter().all(|found| found.error.is_none()));
     assert!(world.count("person_source").await > 30);
 }
+
+/// Each test that the table names is there: `module::name` or `file.rs::name`; an ellipsis stands for the rest of a name.
+#[test]
+fn every_test_of_the_table_exists() {
+    let text = crate::tidy::source::read("ARCHITECTURE.md");
+    let table = text.split("## Bad input").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("the table");
+    let sources = crate::tidy::source::sources(&["src", "tests"]);
+    let mut named = 0;
+    for line in table.lines().filter(|line| line.starts_with('|')) {
+        let held_by = line.trim_end_matches('|').rsplit('|').next().expect("a column");
+        for name in held_by.split('`').skip(1).step_by(2).filter(|name| name.contains("::")) {
+            let (module, test) = name.rsplit_once("::").expect("a path");
+            let file = format!("{}.rs", module.trim_end_matches(".rs").replace("::", "/"));
+            let begins = test.trim_end_matches(['…', '*']);
+            let fits = |found: &str| if begins == test { found == test } else { found.starts_with(begins) };
+            let has = |source: &&crate::tidy::source::Source| source.functions().iter().any(|found| fits(&found.name));
+            let within = sources.iter().filter(|source| source.path.ends_with(&format!("/{file}")));
+            assert!(within.into_iter().any(|source| has(&source)), "{name} is in the table and nowhere else");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "{named} tests are named");
+}

@@ -118,7 +118,7 @@ fn the_image_copies_what_is_there() {
         }
         names.extend(stage[0].rest.split(" AS ").nth(1).map(str::to_string));
     }
-    for needed in ["src", "migrations", "config", "zendesk-sim", "Cargo.lock", "Cargo.toml"] {
+    for needed in ["src", "migrations", "config", "zendesk-sim", "openapi-check", "Cargo.lock", "Cargo.toml"] {
         if ignored.contains(&needed) || !root().join(needed).exists() {
             found.push(Fault::new(".dockerignore", 0, format!("{needed} is built from and must not be left out")));
         }

@@ -3,6 +3,7 @@
 mod audience;
 mod audience_filter;
 mod bad_input;
+mod bad_webhooks;
 mod canary;
 mod compare;
 mod convergence;

@@ -7,6 +7,7 @@ use deskbridge::config::Settings;
 use deskbridge::db;
 use deskbridge::http::health::HealthState;
 use deskbridge::http::recipients::Recipients;
+use deskbridge::http::serve;
 use deskbridge::http::webhook::WebhookState;
 use deskbridge::model::source::{Credentials, Source, SourceSettings};
 use deskbridge::pipeline::context::Context;
@@ -235,11 +236,12 @@ fn serve(ctx: &Context, listener: TcpListener, stop: &CancellationToken) {
         clock: ctx.clock.clone(),
         freshness: chrono::Duration::seconds(ctx.settings.webhook.freshness_secs as i64),
         max_body_bytes: ctx.settings.webhook.max_body_bytes,
+        read_timeout: Duration::from_secs(ctx.settings.webhook.read_timeout_secs),
     };
     let health = HealthState { pool: ctx.pool.clone(), stopping: stop.clone() };
     let router = deskbridge::http::public(state, health);
     tokio::spawn(writer.run());
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(serve::serve(listener, router, deskbridge::app::bounds(&ctx.settings), stop.clone()));
 }
 
 /// The admin door of the simulated account.

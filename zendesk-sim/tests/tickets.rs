@@ -138,12 +138,14 @@ async fn tags_are_set_added_and_removed() {
     let steps = [
         ("POST", 201, json!(["a", "b"]), json!(["a", "b"])),
         ("PUT", 200, json!(["c"]), json!(["a", "b", "c"])),
-        ("DELETE", 200, json!(["b"]), json!(["a", "c"])),
+        ("DELETE", 204, json!(["b"]), NONE),
         ("GET", 200, NONE, json!(["a", "c"])),
     ];
     for (method, status, given, expected) in steps {
         let body = if given.is_null() { NONE } else { json!({ "tags": given }) };
-        world.expect(&format!("{method} {path}"), body, status, &[("/tags", expected)]).await;
+        let told = [("/tags", expected)];
+        let told = if status == 204 { &told[..0] } else { &told[..] };
+        world.expect(&format!("{method} {path}"), body, status, told).await;
     }
 }
 

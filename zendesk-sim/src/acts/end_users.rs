@@ -7,6 +7,9 @@ use crate::world::ticket::Gone;
 use crate::world::user::{Role, User};
 use serde_json::json;
 
+/// How many requested tickets a user may have to be merged into another (Z§3).
+const MOST_MOVED: usize = 10_000;
+
 impl World {
     /// Deletes a user: the id and the history stay, the addresses become free.
     pub fn delete_user(&mut self, by: By, now: Stamp, id: i64) -> Result<(), Refusal> {
@@ -68,9 +71,14 @@ impl World {
     pub fn merge_users(&mut self, by: By, now: Stamp, loser: i64, winner: i64) -> Result<(), Refusal> {
         for id in [loser, winner] {
             let user = self.users.get(&id).filter(|user| user.active).ok_or(Refusal::NotFound)?;
-            if user.role != Role::EndUser || loser == winner {
+            if user.role != Role::EndUser || user.shared || loser == winner {
                 return Err(Refusal::Forbidden);
             }
+        }
+        let requested = self.tickets.values().filter(|ticket| ticket.requester_id == loser).count();
+        if requested > MOST_MOVED {
+            let words = format!("User has more than {MOST_MOVED} requested tickets and cannot be merged");
+            return Err(Refusal::invalid("base", words, "InvalidValue"));
         }
         let names = (self.name_of(loser), self.name_of(winner));
         self.forget_user(loser);

@@ -10,6 +10,27 @@ pub fn as_event(identity: &Identity) -> Value {
     json!({"id": identity.id.to_string(), "primary": identity.primary, "type": identity.kind, "value": identity.value})
 }
 
+/// Kinds of identities there are.
+const KINDS: &[&str] = &[
+    "email",
+    "twitter",
+    "facebook",
+    "google",
+    "phone_number",
+    "agent_forwarding",
+    "any_channel",
+    "foreign",
+    "sdk",
+    "messaging",
+    "microsoft",
+];
+
+/// Whether a number is written as E.164 has it: a plus and 8 to 15 digits.
+pub fn is_dialable(number: &str) -> bool {
+    let digits = number.strip_prefix('+').unwrap_or_default();
+    (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0')
+}
+
 impl Identity {
     /// The identity as REST writes it.
     pub fn as_rest(&self, user_id: i64, host: &str) -> Value {
@@ -62,14 +83,38 @@ impl World {
         ("user.identity_created", json!({ "current": told }))
     }
 
+    /// Whether an identity may be added: its kind is known, its value well formed and nobody's (Z§3).
+    pub fn check_identity(&self, own: Option<i64>, kind: &str, value: &str) -> Result<(), Refusal> {
+        let refuse = |words: String, error| Err(Refusal::invalid("value", words, error));
+        if !KINDS.contains(&kind) {
+            return Err(Refusal::invalid("type", format!("Type: {kind} is invalid"), "InvalidValue"));
+        }
+        if value.is_empty() {
+            return refuse("Value: cannot be blank".into(), "BlankValue");
+        }
+        if kind == "email" {
+            return self.check_email(own, value).or_else(|refusal| match refusal {
+                Refusal::Invalid(_, words, error) => refuse(words.replacen("Email: ", "Value: ", 1), error),
+                other => Err(other),
+            });
+        }
+        if kind == "phone_number" && !is_dialable(value) {
+            return refuse(format!("Value: {value} is not a valid phone number"), "InvalidValue");
+        }
+        let same = |identity: &Identity| identity.kind == kind && identity.value == value;
+        let others = self.users.values().filter(|user| user.active && Some(user.id) != own);
+        match others.flat_map(|user| &user.identities).any(same) {
+            true => refuse(format!("Value: {value} is already being used by another user"), "DuplicateValue"),
+            false => Ok(()),
+        }
+    }
+
     /// Adds an identity to a user who is there.
     pub fn create_identity(&mut self, user_id: i64, now: Stamp, given: &Value) -> Result<i64, Refusal> {
         let kind = given["type"].as_str().unwrap_or("email").to_owned();
         let value = given["value"].as_str().unwrap_or_default().to_owned();
         self.users.get(&user_id).filter(|user| user.active).ok_or(Refusal::NotFound)?;
-        if kind == "email" {
-            self.check_email(None, &value)?;
-        }
+        self.check_identity(None, &kind, &value)?;
         let verified = given["verified"].as_bool().unwrap_or(false);
         let event = self.add_identity(user_id, &kind, &value, verified, now);
         if given["primary"] == true {

@@ -13,6 +13,7 @@ pub mod tickets;
 pub mod uploads;
 pub mod users;
 
+use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -112,6 +113,10 @@ pub fn fits(def: &crate::world::catalog::FieldDef, value: &Value) -> bool {
         "decimal" => value.is_number() || value.as_str().is_some_and(|t| t.parse::<f64>().is_ok()),
         "date" => value.as_str().is_some_and(|t| t.get(..10).is_some_and(is_date)),
         "dropdown" | "tagger" => choice(value),
+        "regexp" => value.as_str().is_some_and(|text| {
+            // A pattern that cannot be read here refuses nothing.
+            def.regexp.as_deref().and_then(|pattern| Regex::new(pattern).ok()).is_none_or(|p| p.is_match(text))
+        }),
         "multiselect" => value.as_array().is_some_and(|all| all.iter().all(choice)),
         _ => value.is_string(),
     }

@@ -29,6 +29,7 @@ pub struct OrganizationPatch {
     pub tags: Option<Vec<String>>,
     pub organization_fields: Option<BTreeMap<String, Value>>,
     pub shared_tickets: Option<bool>,
+    pub shared_comments: Option<bool>,
 }
 
 impl World {
@@ -144,6 +145,12 @@ impl World {
                 return Err(Refusal::invalid("external_id", words, "DuplicateValue"));
             }
         }
+        if let Some(Some(id)) = patch.group_id {
+            self.catalog.group(id).ok_or_else(|| Refusal::invalid("group", "Group: is invalid", "InvalidValue"))?;
+        }
+        if patch.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(Refusal::invalid("name", "Name: cannot be blank", "BlankValue"));
+        }
         for (key, value) in patch.organization_fields.iter().flatten() {
             let def = self.catalog.organization_fields.iter().find(|def| &def.key == key);
             if let Some(def) = def.filter(|def| !fits(def, value)) {
@@ -200,6 +207,7 @@ impl World {
         silent |= set(&mut organization.details, patch.details);
         silent |= set(&mut organization.notes, patch.notes);
         silent |= set(&mut organization.group_id, patch.group_id);
+        silent |= set(&mut organization.shared_comments, patch.shared_comments);
         silent | set(&mut organization.shared_tickets, patch.shared_tickets)
     }
 }
@@ -228,6 +236,7 @@ pub fn blank(id: i64, seq: u64, name: &str, now: Stamp) -> Organization {
         tags: Vec::new(),
         fields: BTreeMap::new(),
         shared_tickets: false,
+        shared_comments: false,
         created_at: now,
         updated_at: now,
         deleted_at: None,

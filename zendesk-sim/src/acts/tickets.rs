@@ -218,6 +218,15 @@ impl World {
         if patch.assignee_id.is_some_and(|a| a.is_some()) && patch.status.is_none() && ticket.status == Status::New {
             patch.status = Some(Status::Open);
         }
+        // Who solves what nobody has, has it.
+        let agent = self.users.get(&author).filter(|user| user.role != Role::EndUser);
+        if let Some(agent) = agent
+            && patch.status == Some(Status::Solved)
+            && patch.assignee_id.unwrap_or(ticket.assignee_id).is_none()
+        {
+            patch.assignee_id = Some(Some(author));
+            patch.group_id = patch.group_id.or(Some(ticket.group_id.or(agent.default_group_id)));
+        }
     }
 
     /// The closed ticket that a new one follows.

@@ -1,4 +1,5 @@
 //! Making and changing users.
+use super::identities::is_dialable;
 use super::{By, Refusal, double, fits, kept};
 use crate::deliver::announce::Events;
 use crate::time::Stamp;
@@ -61,6 +62,8 @@ pub struct UserPatch {
     pub default_group_id: Option<i64>,
     pub remote_photo_url: Option<String>,
     pub only_private_comments: Option<bool>,
+    /// Not Zendesk's: the user is another account's (admin door only).
+    pub shared: Option<bool>,
     /// Not Zendesk's: the user signs in (admin door and life only).
     pub signs_in: bool,
 }
@@ -124,6 +127,9 @@ impl World {
     fn check_user(&self, id: Option<i64>, patch: &UserPatch) -> Result<(), Refusal> {
         if let Some(Some(email)) = &patch.email {
             self.check_email(id, email)?;
+        }
+        for identity in patch.identities.iter().flatten() {
+            self.check_identity(id, &identity.kind, &identity.value)?;
         }
         if let Some(Some(external)) = &patch.external_id {
             let owner = self.index.user_external.get(&external.to_lowercase());
@@ -220,14 +226,14 @@ impl World {
         if user.organization_id == place {
             return false;
         }
-        for old in user.memberships.drain(..).filter(|m| Some(m.organization_id) != place) {
-            events.push((
-                "user.organization_membership_deleted",
-                json!({"organization": {"id": old.organization_id.to_string()}}),
-            ));
+        let (kept, gone): (Vec<_>, Vec<_>) = user.memberships.drain(..).partition(|m| Some(m.organization_id) == place);
+        user.memberships = kept;
+        for old in gone {
+            let told = json!({"organization": {"id": old.organization_id.to_string()}});
+            events.push(("user.organization_membership_deleted", told));
         }
         user.organization_id = place;
-        if let Some(organization_id) = place {
+        if let Some(organization_id) = place.filter(|_| user.memberships.is_empty()) {
             user.memberships.push(Membership { id: membership_id, organization_id, created_at: now });
             events.push((
                 "user.organization_membership_created",
@@ -250,7 +256,8 @@ impl World {
             let old = user.identities.remove(at);
             events.push(("user.identity_deleted", json!({"current": super::identities::as_event(&old)})));
         }
-        if let (Some(number), false) = (phone, shared) {
+        // Only a number that can be dialled from anywhere finds its user (Z§3).
+        if let (Some(number), false) = (phone.as_ref().filter(|number| is_dialable(number)), shared) {
             events.push(self.add_identity(id, "phone_number", number, false, now));
         }
         true
@@ -294,6 +301,10 @@ fn set_words(user: &mut User, patch: &UserPatch, events: &mut Events) -> bool {
             events.push((kind, json!({"current": text(new.as_deref()), "previous": text(old.as_deref())})));
             old.clone_from(new);
         }
+    }
+    if let Some(signature) = patch.signature.as_ref().filter(|new| **new != user.signature) {
+        user.signature.clone_from(signature);
+        silent = true;
     }
     if let Some(zone) = patch.time_zone.as_ref().filter(|zone| **zone != user.time_zone) {
         events.push(("user.time_zone_changed", json!({"current": zone, "previous": user.time_zone})));
@@ -346,6 +357,7 @@ fn set_rare(user: &mut User, patch: &UserPatch, now: Stamp, events: &mut Events)
         events.push(("user.only_private_comments_changed", json!({"current": only, "previous": !only})));
         user.only_private_comments = only;
     }
+    user.shared = patch.shared.unwrap_or(user.shared);
     if patch.signs_in {
         let words = |at: Option<Stamp>| at.map_or_else(String::new, |at| at.to_string());
         let event = json!({"current": words(Some(now)), "previous": words(user.last_login_at)});
@@ -380,6 +392,7 @@ pub fn blank_user(id: i64, seq: u64, name: &str, now: Stamp) -> User {
         permanently_deleted: false,
         merged_into: None,
         suspended: false,
+        shared: false,
         verified: false,
         last_login_at: None,
         default_group_id: None,

@@ -17,7 +17,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, rest: &[&str]) -> Op
         ("PUT", ["restore_many"]) => match ids(req.q("ids")) {
             Ok(ids) => {
                 let restored = ids.into_iter().try_for_each(|id| world.restore_ticket(by, now, id));
-                restored.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+                restored.map_or_else(Reply::from, |()| Reply::ok(&""))
             }
             Err(reply) => reply,
         },
@@ -27,7 +27,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, rest: &[&str]) -> Op
         },
         ("PUT", [id, "restore"]) => {
             let done = world.restore_ticket(by, now, id.parse().ok()?);
-            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+            done.map_or_else(Reply::from, |()| Reply::ok(&""))
         }
         ("DELETE", [id]) => bulk::erase(world, caller, &[id.parse().ok()?]),
         _ => return None,

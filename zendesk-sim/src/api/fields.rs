@@ -53,7 +53,7 @@ fn write(world: &World, of: FieldsOf, id: i64) -> Value {
     let def = world.catalog.fields(of).iter().find(|def| def.id == id);
     def.map_or(Value::Null, |def| {
         let mut value = def.as_rest(&world.host, of);
-        if let Some(shown) = value["custom_field_options"].as_array_mut() {
+        if let Some(shown) = value.get_mut("custom_field_options").and_then(Value::as_array_mut) {
             *shown = options(world, of, def);
         }
         value
@@ -80,7 +80,7 @@ fn reorder(world: &mut World, req: &Req, of: FieldsOf) -> Reply {
         return Reply::invalid(req, &named, "an array");
     };
     world.reorder_fields(of, &ids);
-    Reply::ok(&json!({}))
+    Reply::ok(&"")
 }
 
 fn one(world: &mut World, caller: &Caller, req: &Req, of: FieldsOf, id: i64, rest: &[&str]) -> Option<Reply> {

@@ -92,7 +92,7 @@ fn small(
     match rest {
         [] => Some(List { name, host: &world.host, ids }.page(req, write)),
         [id] => {
-            let found = id.parse().ok().filter(|id| ids.contains(id));
+            let found = Some(id.parse().ok()?).filter(|id| ids.contains(id));
             Some(found.map_or_else(Reply::not_found, |id| ask::one(200, one, &write(id))))
         }
         _ => None,
@@ -180,7 +180,7 @@ fn settings(world: &World) -> Reply {
         "users": {"tagging": true, "time_zone_selection": true, "language_selection": true, "end_user_phone_number_validation": false},
         "tickets": {"custom_statuses_enabled": true, "tagging": true},
         "branding": {"header_color": "78A300"},
-        "api": {"accepted_api_agreement": true, "api_password_access": false, "api_token_access": true},
+        "api": {"accepted_api_agreement": true, "api_password_access": "false", "api_token_access": "true"},
         "localization": {"locale_ids": [1]}, "brands": {"default_brand_id": world.catalog.brand_id},
         "lotus": {"prefer_lotus": true}}}))
 }

@@ -6,10 +6,12 @@ pub mod export;
 pub mod fields;
 pub mod furniture;
 pub mod groups;
+pub mod identities;
 pub mod memberships;
 pub mod oauth;
 pub mod organizations;
 pub mod ratings;
+pub mod requests;
 pub mod roles;
 pub mod search;
 pub mod sideload;
@@ -18,6 +20,7 @@ pub mod ticket_comments;
 pub mod ticket_parts;
 pub mod tickets;
 pub mod uploads;
+pub mod user_ask;
 pub mod user_parts;
 pub mod users;
 pub mod views;
@@ -47,6 +50,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "deleted_users" => user_parts::deleted(world, caller, req, &parts),
         "incremental" => Some(export::route(world, caller, req, &parts)),
         "organizations" => organizations::route(world, caller, req, &parts),
+        "organization_merges" => organizations::merges(world, req, &parts[1..]),
         "tickets" => tickets::route(world, caller, req, &parts),
         "deleted_tickets" => deleted_tickets::route(world, caller, req, &parts[1..]),
         "satisfaction_ratings" | "satisfaction_reasons" | "guide" => ratings::route(world, req, &parts),
@@ -71,6 +75,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req) -> Reply {
         "imports" => tickets::import(world, caller, req, &parts[1..]),
         "uploads" => uploads::route(world, caller, req, &parts[1..]),
         "attachments" => uploads::attachment(world, req, &parts[1..]),
+        "requests" => requests::route(world, caller, req, &parts[1..]),
         "views" => views::route(world, caller, req, &parts[1..]),
         _ => furniture::route(world, caller, req, &parts),
     };

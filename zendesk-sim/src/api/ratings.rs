@@ -15,8 +15,7 @@ const SURVEY: &str = "01J0SURVEY0000000000000000";
 fn reason_json(world: &World, code: i64, text: &str) -> Value {
     let id = code * 7;
     json!({"id": id, "url": format!("{}/api/v2/satisfaction_reasons/{id}.json", world.host), "reason_code": code,
-        "value": text, "raw_value": text, "created_at": world.catalog.made_at, "updated_at": world.catalog.made_at,
-        "deleted_at": null})
+        "value": text, "raw_value": text, "created_at": world.catalog.made_at, "updated_at": world.catalog.made_at})
 }
 
 /// Answers `/satisfaction_ratings...` and `/guide/survey_responses...`.
@@ -39,7 +38,8 @@ pub fn route(world: &World, req: &Req, parts: &[&str]) -> Option<Reply> {
         }
         ("GET", ["satisfaction_reasons", id]) => {
             let found = REASONS.iter().find(|(code, _)| (code * 7).to_string() == *id);
-            let told = |(code, text): &(i64, &str)| Reply::ok(&json!({"reason": reason_json(world, *code, text)}));
+            // One is told as a list of one (Zendesk's OpenAPI).
+            let told = |(code, text): &(i64, &str)| Reply::ok(&json!({"reason": [reason_json(world, *code, text)]}));
             found.map_or_else(Reply::not_found, told)
         }
         ("GET", ["guide", "survey_responses"]) => surveys(world, req),

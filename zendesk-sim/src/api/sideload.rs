@@ -17,6 +17,7 @@ const LINKS: &[(&str, &str, &[&str])] = &[
     ("tickets", "brands", &["brand_id"]),
     ("tickets", "ticket_forms", &["ticket_form_id"]),
     ("tickets", "sharing_agreements", &[]),
+    ("tickets", "metric_sets", &["id"]),
     ("tickets", "last_audits", &["id"]),
     ("requests", "users", &["requester_id", "assignee_id", "collaborator_ids"]),
     ("requests", "groups", &["group_id"]),
@@ -209,10 +210,9 @@ fn write_inside(world: &World, kind: &str, name: &str, record: &mut Value) {
     }
     let Some(ticket) = world.tickets.get(&id).filter(|_| kind == "tickets") else { return };
     record[name] = match name {
-        "metric_sets" => return record["metric_set"] = world.ticket_metrics(ticket),
         "last_audits" => return record["last_audit"] = world.last_audit(id),
         "comment_count" => ticket.comments().count().into(),
-        // In each ticket, as Zendesk's staff tell and tap-zendesk reads.
+        // In each ticket as well as beside them: so recorded, and so tap-zendesk reads them.
         "metric_sets" => return record["metric_set"] = world.ticket_metrics(ticket),
         "incident_counts" => return record["incident_count"] = world.incidents(id).into(),
         "dates" => {
@@ -243,6 +243,7 @@ fn write(world: &World, name: &str, id: i64) -> Vec<Value> {
         "brands" => world.brand_json(id),
         "ticket_forms" => world.form_json(id),
         "roles" => world.role_json(id),
+        "metric_sets" => world.tickets.get(&id).map(|ticket| world.ticket_metrics(ticket)).unwrap_or_default(),
         "last_audits" => world.last_audit(id),
         "identities" => {
             let user = world.users.get(&id).filter(|user| user.active);

@@ -79,6 +79,7 @@ impl World {
     /// What a request asks of a ticket: words checked, people found, files taken.
     pub fn ticket_patch(&mut self, caller: &Caller, id: Option<i64>, given: &Value) -> Result<TicketPatch, Refusal> {
         let mut given = if given.is_null() { json!({}) } else { given.clone() };
+        super::user_ask::tidy(&mut given, &["external_id", "subject"]);
         for (key, title, words) in WORDS {
             let Some(text) = given[key].as_str() else { continue };
             if text.is_empty() {

@@ -23,7 +23,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
         }
         ("PUT", [comment, "make_private"]) => {
             let done = world.make_private(by, now, id, comment.parse().ok()?);
-            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+            done.map_or_else(Reply::from, |()| Reply::ok(&""))
         }
         ("PUT", [comment, "attachments", file, "redact"]) => {
             let (comment, file) = (comment.parse().ok()?, file.parse().ok()?);

@@ -30,7 +30,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
         ("POST", ["merge"]) => merge(world, caller, req, id),
         ("PUT", ["mark_as_spam"]) => {
             let done = world.mark_as_spam(caller.by(), caller.now, id);
-            done.map_or_else(Reply::from, |()| Reply::ok(&json!({})))
+            done.map_or_else(Reply::from, |()| Reply::ok(&""))
         }
         _ => return None,
     };
@@ -63,11 +63,23 @@ fn audits(world: &World, caller: &Caller, req: &Req, ticket: &Ticket, rest: &[&s
 }
 
 /// Tags a request names: a list, or words in a text.
-pub fn asked_tags(req: &Req) -> Vec<String> {
+fn asked_tags(req: &Req) -> Vec<String> {
     let given = &req.body["tags"];
     let listed = given.as_array().into_iter().flatten().filter_map(Value::as_str);
     let words = given.as_str().or_else(|| req.q("tags")).unwrap_or_default();
-    listed.chain(words.split([' ', ','])).filter(|tag| !tag.is_empty()).map(str::to_owned).collect()
+    listed.chain(words.split([' ', ','])).filter(|tag| !tag.is_empty()).map(str::to_lowercase).collect()
+}
+
+/// The tags after a request: POST sets, PUT adds, DELETE takes away; none if it only asks.
+pub fn tags_after(req: &Req, before: &[String]) -> Option<Vec<String>> {
+    let asked = asked_tags(req);
+    let kept = before.iter().cloned();
+    match req.method.as_str() {
+        "POST" => Some(asked),
+        "PUT" => Some(kept.chain(asked.iter().filter(|tag| !before.contains(tag)).cloned()).collect()),
+        "DELETE" => Some(kept.filter(|tag| !asked.contains(tag)).collect()),
+        _ => None,
+    }
 }
 
 fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
@@ -83,8 +95,12 @@ fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
         _ => patch.remove_tags = Some(given),
     }
     let done = world.update_ticket(caller.by(), caller.now, id, patch);
-    let status = if req.method == "POST" { 201 } else { 200 };
-    done.map_or_else(Reply::from, |()| Reply::json(status, &json!({"tags": world.tickets[&id].tags})))
+    let told = |status| Reply::json(status, &json!({"tags": world.tickets[&id].tags}));
+    done.map_or_else(Reply::from, |()| match req.method.as_str() {
+        "POST" => told(201),
+        "PUT" => told(200),
+        _ => Reply::nothing(),
+    })
 }
 
 /// Merging is a job: what cannot be merged is told there.
@@ -100,7 +116,7 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
         [(target.as_str(), public("target_comment_is_public")), (source.as_str(), public("source_comment_is_public"))];
     let failed = world.merge_tickets(caller.by(), caller.now, id, &ids, said).err().map(|refusal| refusal.row());
     let row = |id: &i64| match &failed {
-        None => json!({"id": id, "action": "merge", "success": true}),
+        None => json!({"id": id, "action": "update", "status": "Updated", "success": true}),
         Some((error, details)) => {
             json!({"id": id, "action": "merge", "success": false, "error": error, "details": details})
         }

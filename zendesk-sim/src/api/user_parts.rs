@@ -1,4 +1,4 @@
-//! What hangs on a user: identities, memberships, tickets, the merge; and the deleted.
+//! What hangs on a user: memberships, tickets, tags, the merge; and the deleted.
 use crate::http::page::List;
 use crate::http::{Caller, Reply, Req};
 use crate::world::World;
@@ -12,33 +12,13 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
     if !world.users.contains_key(&id) {
         return Some(Reply::not_found());
     }
-    let outcome = match (req.method.as_str(), rest) {
+    let reply = match (req.method.as_str(), rest) {
         ("PUT", ["merge"]) => {
             let winner = req.body["user"]["id"].as_i64().unwrap_or_default();
             let merged = world.merge_users(caller.by(), now, id, winner);
-            return Some(merged.map_or_else(Reply::from, |()| world.user_reply(200, winner)));
+            merged.map_or_else(Reply::from, |()| world.user_reply(200, winner))
         }
-        ("GET", ["identities"]) => return Some(identities(world, req, id)),
-        ("POST", ["identities"]) => match world.create_identity(id, now, &req.body["identity"]) {
-            Ok(identity) => return Some(identity_reply(world, 201, id, identity)),
-            Err(refusal) => Err(refusal),
-        },
-        ("GET", ["identities", identity]) => return Some(identity_reply(world, 200, id, identity.parse().ok()?)),
-        ("PUT", ["identities", identity]) => {
-            let identity = identity.parse().ok()?;
-            let done = world.update_identity(id, identity, now, &req.body["identity"]);
-            return Some(done.map_or_else(Reply::from, |()| identity_reply(world, 200, id, identity)));
-        }
-        ("PUT", ["identities", identity, "verify"]) => {
-            let identity = identity.parse().ok()?;
-            let done = world.update_identity(id, identity, now, &json!({"verified": true}));
-            return Some(done.map_or_else(Reply::from, |()| identity_reply(world, 200, id, identity)));
-        }
-        ("PUT" | "POST", ["identities", identity, "make_primary"]) => {
-            let done = world.make_primary(id, identity.parse().ok()?, now);
-            return Some(done.map_or_else(Reply::from, |()| identities(world, req, id)));
-        }
-        ("DELETE", ["identities", identity]) => world.delete_identity(id, identity.parse().ok()?, now),
+        (_, ["identities", rest @ ..]) => return super::identities::route(world, caller, req, id, rest),
         (_, ["organization_memberships", rest @ ..]) => {
             return super::memberships::route(world, caller, req, Some(id), rest);
         }
@@ -50,39 +30,29 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, id: i64, rest: &[&st
         }
         ("GET", ["groups"]) => {
             let within = |group| world.group_memberships.values().any(|m| (m.user_id, m.group_id) == (id, group));
-            return Some(super::groups::list(world, req, within));
+            super::groups::list(world, req, within)
         }
-        ("GET", ["tickets", "requested"]) => return Some(tickets(world, caller, req, |t| t.requester_id == id)),
-        ("GET", ["tickets", "assigned"]) => return Some(tickets(world, caller, req, |t| t.assignee_id == Some(id))),
-        ("GET", ["tickets", "ccd"]) => return Some(tickets(world, caller, req, |t| t.email_cc_ids.contains(&id))),
-        ("GET", ["related"]) => return Some(related(world, id)),
-        ("GET", ["compliance_deletion_statuses"]) => return Some(compliance(world, id)),
+        ("GET", ["requests"]) => super::requests::list(world, req, id, |_| true),
+        ("GET", ["tickets", "requested"]) => tickets(world, caller, req, |t| t.requester_id == id),
+        ("GET", ["tickets", "assigned"]) => tickets(world, caller, req, |t| t.assignee_id == Some(id)),
+        ("GET", ["tickets", "ccd"]) => tickets(world, caller, req, |t| t.email_cc_ids.contains(&id)),
+        ("GET", ["related"]) => related(world, id),
+        ("GET", ["compliance_deletion_statuses"]) => compliance(world, id),
+        (_, ["tags"]) => return tags(world, caller, req, id),
         _ => return None,
     };
-    Some(outcome.map_or_else(Reply::from, |()| Reply::nothing()))
+    Some(reply)
 }
 
-fn identities(world: &World, req: &Req, id: i64) -> Reply {
-    let Some(user) = world.users.get(&id).filter(|user| user.active) else { return Reply::not_found() };
-    let kinds: Vec<_> =
-        req.query.iter().filter(|(k, _)| k == "type[]" || k == "type").map(|(_, v)| v.as_str()).collect();
-    let wanted = user.identities.iter().filter(|i| kinds.is_empty() || kinds.contains(&i.kind.as_ref()));
-    let all: Vec<_> = wanted.map(|i| i.id).collect();
-    List { name: "identities", host: &world.host, ids: all }
-        .page(req, |identity| identity_json(user, identity, &world.host))
-}
-
-fn identity_json(user: &User, identity: i64, host: &str) -> Value {
-    let found = user.identities.iter().find(|i| i.id == identity);
-    found.map_or(Value::Null, |i| i.as_rest(user.id, host))
-}
-
-fn identity_reply(world: &World, status: u16, user_id: i64, identity: i64) -> Reply {
-    let found = world.users.get(&user_id).filter(|user| user.active).map(|u| identity_json(u, identity, &world.host));
-    match found.filter(|value| !value.is_null()) {
-        Some(value) => Reply::json(status, &json!({ "identity": value })),
-        None => Reply::not_found(),
-    }
+/// Answers `/users/{id}/tags`.
+fn tags(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Option<Reply> {
+    let before = world.users.get(&id)?.tags.clone();
+    let status = if req.method == "POST" { 201 } else { 200 };
+    let done = match super::ticket_parts::tags_after(req, &before) {
+        Some(tags) => world.change_user(caller, id, &json!({ "tags": tags })),
+        None => Ok(()),
+    };
+    Some(done.map_or_else(Reply::from, |()| Reply::json(status, &json!({"tags": world.users[&id].tags}))))
 }
 
 fn tickets(world: &World, caller: &Caller, req: &Req, wanted: impl Fn(&Ticket) -> bool) -> Reply {

@@ -1,11 +1,12 @@
 //! `/users` and one user.
-use crate::acts::users::UserPatch;
+use super::{ask, user_ask};
 use crate::acts::{self, Refusal};
-use crate::http::page::List;
+use crate::http::page::Shelf;
 use crate::http::{Caller, Reply, Req, ids, words};
 use crate::world::World;
-use crate::world::user::User;
+use crate::world::user::{ADMIN_ROLE, Role, User};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Answers `/users...`.
 pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> Option<Reply> {
@@ -21,7 +22,10 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
         (_, ["create_many" | "create_or_update_many" | "update_many" | "destroy_many"]) => {
             return super::bulk::users(world, caller, req, parts[1]);
         }
-        (method, [id]) => one(world, caller, req, method, id.parse().ok()?)?,
+        (method, [id]) => match ask::id(req, id) {
+            Ok(id) => one(world, caller, req, method, id)?,
+            Err(reply) => reply,
+        },
         (_, [id, rest @ ..]) => return super::user_parts::route(world, caller, req, id.parse().ok()?, rest),
         _ => return None,
     };
@@ -52,9 +56,7 @@ impl World {
 pub fn anonymous(world: &World) -> Reply {
     let blank = acts::users::blank_user(0, 0, "Anonymous user", world.catalog.made_at);
     let mut user = json!(blank.view(&world.host, &world.catalog.user_fields, false));
-    for key in ["id", "created_at", "updated_at"] {
-        user[key] = Value::Null;
-    }
+    user["id"] = Value::Null;
     user["email"] = json!("invalid@example.com");
     Reply::ok(&json!({ "user": user }))
 }
@@ -69,20 +71,21 @@ fn me(world: &World, caller: &Caller) -> Reply {
 fn list(world: &World, req: &Req) -> Reply {
     let roles: Vec<_> =
         req.query.iter().filter(|(k, _)| k == "role" || k == "role[]").map(|(_, v)| v.as_str()).collect();
-    let wanted = |user: &&User| {
+    let external = req.q("external_id");
+    let role = req.number("permission_set");
+    let wanted = |user: &User| {
+        let own = user.external_id.as_deref();
         user.active
             && (roles.is_empty() || roles.contains(&user.role.word()))
-            && req
-                .q("external_id")
-                .is_none_or(|e| user.external_id.as_deref().is_some_and(|x| x.eq_ignore_ascii_case(e)))
+            && external.is_none_or(|asked| own.is_some_and(|own| own.eq_ignore_ascii_case(asked)))
+            && role.is_none_or(|role| role == ADMIN_ROLE && user.role == Role::Admin)
     };
-    let ids = world.users.values().filter(wanted).map(|user| user.id).collect();
-    List { name: "users", host: &world.host, ids }.page(req, |id| world.user_json(id))
+    let (host, rows) = (&world.host, &world.users);
+    Shelf { name: "users", host, rows, wanted }.page(req, |id| world.user_json(id))
 }
 
 fn count(world: &World, caller: &Caller) -> Reply {
-    let value = world.users.values().filter(|user| user.active).count();
-    Reply::ok(&json!({"count": {"value": value, "refreshed_at": caller.now}}))
+    ask::count(caller, world.users.values().filter(|user| user.active).count())
 }
 
 fn show_many(world: &World, req: &Req) -> Reply {
@@ -103,61 +106,45 @@ fn show_many(world: &World, req: &Req) -> Reply {
 }
 
 fn one(world: &mut World, caller: &Caller, req: &Req, method: &str, id: i64) -> Option<Reply> {
-    let outcome = match method {
+    let done = match method {
         "GET" => {
             let there = world.users.get(&id).is_some_and(|user| !user.permanently_deleted);
             return Some(if there { world.user_reply(200, id) } else { Reply::not_found() });
         }
-        "PUT" => acts::read::<UserPatch>(&req.body["user"])
-            .and_then(|patch| world.update_user(caller.by(), caller.now, id, patch)),
-        "DELETE" => world.delete_user(caller.by(), caller.now, id),
+        "PUT" => ask::given(req, "user").and_then(|given| Ok(world.change_user(caller, id, &given)?)),
+        "DELETE" => world.delete_user(caller.by(), caller.now, id).map_err(Reply::from),
         _ => return None,
     };
-    Some(match outcome {
-        Ok(()) => warn_unknown(world, world.user_reply(200, id), &req.body["user"]),
-        Err(refusal) => refusal.into(),
-    })
+    Some(done.map_or_else(|reply| reply, |()| user_ask::warn(world, req, world.user_reply(200, id))))
 }
 
 fn create(world: &mut World, caller: &Caller, req: &Req) -> Reply {
-    let made =
-        acts::read::<UserPatch>(&req.body["user"]).and_then(|patch| world.create_user(caller.by(), caller.now, patch));
-    match made {
-        Ok(id) => warn_unknown(world, world.user_reply(201, id), &req.body["user"]),
-        Err(refusal) => refusal.into(),
-    }
-}
-
-/// Zendesk names what it ignored in a header.
-fn warn_unknown(world: &World, reply: Reply, given: &Value) -> Reply {
-    let known = |key: &String| world.catalog.user_fields.iter().any(|def| &def.key == key);
-    let fields = given["user_fields"].as_object();
-    let unknown: Vec<_> = fields.into_iter().flat_map(|map| map.keys()).filter(|key| !known(key)).cloned().collect();
-    match unknown.is_empty() {
-        true => reply,
-        false => reply.with("x-zendesk-api-warn", format!("unpermitted_keys: {}", json!(unknown))),
+    match ask::given(req, "user").and_then(|given| Ok(world.make_user(caller, &given)?)) {
+        Ok(id) => user_ask::warn(world, req, world.user_reply(201, id)),
+        Err(reply) => reply,
     }
 }
 
 fn create_or_update(world: &mut World, caller: &Caller, req: &Req) -> Reply {
-    match upsert(world, caller, &req.body["user"]) {
-        Ok((id, made)) => warn_unknown(world, world.user_reply(if made { 201 } else { 200 }, id), &req.body["user"]),
-        Err(refusal) => refusal.into(),
+    match ask::given(req, "user").and_then(|given| Ok(upsert(world, caller, &given)?)) {
+        Ok((id, made)) => user_ask::warn(world, req, world.user_reply(if made { 201 } else { 200 }, id)),
+        Err(reply) => reply,
     }
 }
 
 /// Finds a user by external id or address and changes it, or makes one; answers whether it was made.
 pub fn upsert(world: &mut World, caller: &Caller, given: &Value) -> Result<(i64, bool), Refusal> {
-    let patch = acts::read::<UserPatch>(given)?;
-    let external = patch.external_id.clone().flatten();
-    let by_external = external.and_then(|text| world.index.user_external.get(&text.to_lowercase()).copied());
-    let email = patch.email.clone().flatten();
-    let by_email = email.and_then(|text| world.index.emails.get(&text.to_lowercase()).copied());
-    match by_external.or(by_email) {
+    let find = |index: &HashMap<String, i64>, key: &str| match &given[key] {
+        Value::String(text) => index.get(&text.to_lowercase()).copied(),
+        Value::Number(number) => index.get(&number.to_string()).copied(),
+        _ => None,
+    };
+    let by_external = find(&world.index.user_external, "external_id");
+    match by_external.or_else(|| find(&world.index.emails, "email")) {
         Some(id) => {
-            world.update_user(caller.by(), caller.now, id, patch)?;
+            world.change_user(caller, id, given)?;
             Ok((id, false))
         }
-        None => Ok((world.create_user(caller.by(), caller.now, patch)?, true)),
+        None => Ok((world.make_user(caller, given)?, true)),
     }
 }

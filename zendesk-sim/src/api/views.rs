@@ -55,7 +55,7 @@ fn view_json(world: &World, id: i64) -> Value {
     let title = TITLES.get(place as usize).copied().unwrap_or_default();
     let column = |id: &str, title: &str| json!({"id": id, "title": title});
     json!({"id": id, "url": format!("{}/api/v2/views/{id}.json", world.host), "title": title, "raw_title": title,
-        "active": true, "position": place + 1, "description": null, "default": false, "restriction": null,
+        "active": true, "position": place + 1, "description": "", "default": false, "restriction": null,
         "watchable": true, "raw_description": null,
         "execution": {"group_by": null, "group_order": "asc", "sort_by": "created", "sort_order": "desc",
             "group": null, "sort": {"id": "created", "order": "desc"},

@@ -322,7 +322,7 @@ impl FieldDef {
             value["key"] = self.key.as_str().into();
             value["system"] = false.into();
         }
-        if self.kind == "checkbox" || of == FieldsOf::Tickets {
+        if self.tag.is_some() || of == FieldsOf::Tickets {
             value["tag"] = json!(self.tag);
         }
         if !self.choices.is_empty() || (self.has_choices() && self.removable) {

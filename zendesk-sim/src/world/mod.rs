@@ -90,6 +90,8 @@ pub struct World {
     pub faults: Faults,
     /// What was done.
     pub acts: VecDeque<Act>,
+    /// Organizations merged away, and into which.
+    pub merges: BTreeMap<i64, i64>,
     /// Files that wait for their comment, by token.
     pub uploads: BTreeMap<String, Upload>,
     /// Replies by idempotency key: parameters, ticket id, when.
@@ -128,6 +130,7 @@ impl World {
             jobs: Jobs { all: VecDeque::new(), settings: options.jobs.clone() },
             faults: options.faults.clone(),
             acts: VecDeque::new(),
+            merges: BTreeMap::new(),
             uploads: BTreeMap::new(),
             idempotency: BTreeMap::new(),
             life: ChaCha8Rng::seed_from_u64(options.seed),

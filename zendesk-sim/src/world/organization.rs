@@ -31,6 +31,8 @@ pub struct Organization {
     pub fields: BTreeMap<String, Value>,
     /// Whether members see each other's tickets.
     pub shared_tickets: bool,
+    /// Whether members comment on each other's tickets.
+    pub shared_comments: bool,
     /// When it was made.
     pub created_at: Stamp,
     /// When it last changed.
@@ -68,7 +70,7 @@ impl Organization {
             id: self.id,
             name: &self.name,
             shared_tickets: self.shared_tickets,
-            shared_comments: false,
+            shared_comments: self.shared_comments,
             external_id: self.external_id.as_deref(),
             created_at: self.created_at,
             updated_at: self.updated_at,

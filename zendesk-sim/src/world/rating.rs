@@ -86,8 +86,11 @@ pub struct RatingView<'a> {
     created_at: Stamp,
     updated_at: Stamp,
     comment: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason_code: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason_id: Option<i64>,
 }
 

@@ -119,6 +119,8 @@ pub struct User {
     pub merged_into: Option<i64>,
     /// Whether the user may not sign in or write.
     pub suspended: bool,
+    /// Whether another account shares the user with this one: then it is not changed here.
+    pub shared: bool,
     /// Whether any address was verified.
     pub verified: bool,
     /// Last sign-in.
@@ -288,7 +290,7 @@ impl User {
             tags: &self.tags,
             alias: self.alias.as_deref(),
             active: self.active,
-            shared: false,
+            shared: self.shared,
             shared_agent: false,
             last_login_at: self.last_login_at,
             two_factor_auth_enabled: customer.then_some(false),

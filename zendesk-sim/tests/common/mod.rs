@@ -3,8 +3,11 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
+use openapi_check::zendesk::{self, Exchange};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use zendesk_sim::{Options, Settings, Sim};
 
@@ -13,6 +16,10 @@ pub struct World {
     pub sim: Sim,
     pub client: reqwest::Client,
     pub token: String,
+    seen: Mutex<Vec<Exchange>>,
+    faulty: AtomicBool,
+    /// Whether its answers are judged by Zendesk's OpenAPI when it ends.
+    pub judged: bool,
 }
 
 /// An answer: status, headers, body.
@@ -33,24 +40,44 @@ impl World {
             limits: Some("off".into()),
             ..Settings::default()
         };
+        let faulty = AtomicBool::new(settings.faults.is_some());
         let options = Options::try_from(settings.over(base)).expect("valid settings");
         let sim = Sim::start(options).await.expect("the simulation starts");
         let token = sim.about["oauth_token"].as_str().expect("a token").to_owned();
-        Self { sim, client: reqwest::Client::new(), token }
+        Self { sim, client: reqwest::Client::new(), token, seen: Mutex::default(), faulty, judged: false }
     }
 
     pub async fn send(&self, method: Method, path: &str, body: Option<Value>, token: Option<&str>) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.sim.url));
+        let mut request = self.client.request(method.clone(), format!("{}{path}", self.sim.url));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
+            if path == "/_sim/faults" {
+                self.faulty.store(body != json!({}), Ordering::Relaxed);
+            }
             request = request.json(&body);
         }
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("a body");
+        self.see(method.as_str(), path, status, &headers, &text);
         Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+    }
+
+    /// Keeps an answer of the API, to be judged; not what goes wrong on purpose.
+    fn see(&self, method: &str, path: &str, status: u16, headers: &HeaderMap, body: &str) {
+        if path.starts_with("/_sim") || self.faulty.load(Ordering::Relaxed) {
+            return;
+        }
+        let kind = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let (method, path, body) = (method.to_owned(), path.to_owned(), body.as_bytes().to_vec());
+        self.seen.lock().expect("not poisoned").push(Exchange { method, path, status, kind, body });
+    }
+
+    /// The answers so far.
+    pub fn seen(&self) -> Vec<Exchange> {
+        self.seen.lock().expect("not poisoned").clone()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -111,6 +138,22 @@ impl World {
                 return (rows, cursor);
             }
             path = format!("/api/v2/incremental/{stream}/cursor.json?cursor={cursor}&per_page={per_page}");
+        }
+    }
+}
+
+impl Drop for World {
+    /// Whatever was asked for, the answers must be what Zendesk publishes.
+    fn drop(&mut self) {
+        if let (Some(judge), true) = (zendesk::judge(), self.judged && !std::thread::panicking()) {
+            let mut wrong: BTreeMap<String, (usize, String)> = BTreeMap::new();
+            for exchange in &self.seen() {
+                for finding in zendesk::answer(judge, exchange) {
+                    let example = format!("{} {} {}", exchange.method, exchange.path, finding.at);
+                    wrong.entry(format!("{}: {}", finding.rule, finding.what)).or_insert((0, example)).0 += 1;
+                }
+            }
+            assert!(wrong.is_empty(), "answers that Zendesk's OpenAPI forbids, by rule: {wrong:#?}");
         }
     }
 }

@@ -103,7 +103,7 @@ fn create(world: &mut World, caller: &Caller, kind: Kind, index: usize, row: &Va
     let number = |name: &str| row[name].as_i64().unwrap_or_default();
     let default = row["default"] == true;
     let id = match kind {
-        Kind::User => world.create_user(by, now, acts::read(row)?)?,
+        Kind::User => world.make_user(caller, row)?,
         Kind::Organization => world.create_organization(by, now, acts::read(row)?)?,
         Kind::Ticket => {
             let id = world.make_ticket(caller, row)?;
@@ -131,7 +131,7 @@ fn upsert(world: &mut World, caller: &Caller, row: &Value) -> Done {
 fn update(world: &mut World, caller: &Caller, kind: Kind, row: &Value) -> Done {
     let id = meant(world, kind, row)?;
     match kind {
-        Kind::User => world.update_user(caller.by(), caller.now, id, acts::read(row)?)?,
+        Kind::User => world.change_user(caller, id, row)?,
         Kind::Organization => {
             let mut row = row.clone();
             row["id"] = id.into();

@@ -134,8 +134,8 @@ fn one(status: u16, world: &World, client: &OauthClient, full: bool) -> Reply {
 fn as_json(world: &World, client: &OauthClient, full: bool) -> Value {
     let secret = if full { client.secret.clone() } else { client.secret.chars().take(10).collect() };
     json!({"id": client.id, "url": format!("{}/api/v2/oauth/clients/{}.json", world.host, client.id),
-        "identifier": client.identifier, "name": client.name, "company": client.company,
-        "description": client.description, "kind": if client.public { "public" } else { "confidential" },
+        "identifier": client.identifier, "name": client.name, "company": client.company.as_deref().unwrap_or_default(),
+        "description": client.description.as_deref().unwrap_or_default(), "kind": if client.public { "public" } else { "confidential" },
         "global": false, "redirect_uri": client.redirect_uris, "secret": secret, "user_id": client.user_id,
         "created_at": client.created_at, "updated_at": client.updated_at})
 }

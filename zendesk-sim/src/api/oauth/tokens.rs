@@ -71,8 +71,14 @@ fn create(world: &mut World, caller: &Caller, req: &Req) -> Reply {
 /// A token as a record: in full only where it was just made.
 pub fn token_json(world: &World, token: &Token, full: bool) -> Value {
     let shown = |secret: &String| if full { secret.clone() } else { secret.chars().take(10).collect() };
-    json!({"id": token.id, "url": format!("{}/api/v2/oauth/tokens/{}.json", world.host, token.id),
+    let mut record = json!({"id": token.id, "url": format!("{}/api/v2/oauth/tokens/{}.json", world.host, token.id),
         "client_id": token.client_id, "user_id": token.user_id, "token": shown(&token.secret),
-        "refresh_token": token.refresh.as_ref().map(shown), "scopes": token.scopes, "created_at": token.created_at,
-        "used_at": token.used_at, "expires_at": token.expires_at})
+        "scopes": token.scopes, "created_at": token.created_at, "expires_at": token.expires_at});
+    if let Some(refresh) = &token.refresh {
+        record["refresh_token"] = shown(refresh).into();
+    }
+    if let Some(used_at) = token.used_at {
+        record["used_at"] = json!(used_at);
+    }
+    record
 }

@@ -1,0 +1,29 @@
+//! Parameters that Zendesk documents in words and its OpenAPI does not declare.
+use crate::routes::Route;
+
+/// A parameter that may be given.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// The path it belongs to; `*` is every list.
+    pub path: &'static str,
+    /// Where it is documented.
+    pub source: &'static str,
+}
+
+const fn parameter(name: &'static str, path: &'static str, source: &'static str) -> Parameter {
+    Parameter { name, path, source }
+}
+
+/// All of them.
+pub const PARAMETERS: &[Parameter] = &[parameter("page[size]", "*", "Z§7"), parameter("page[after]", "*", "Z§7")];
+
+/// Whether an operation takes a parameter that it does not declare.
+pub fn also(route: &Route, name: &str) -> bool {
+    let here = |parameter: &&Parameter| match parameter.path {
+        "*" => route.method == "GET",
+        path => path == route.path,
+    };
+    PARAMETERS.iter().filter(here).any(|parameter| parameter.name == name)
+}
