@@ -2,11 +2,12 @@
 
 mod layers;
 mod process;
+mod secret_text;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
 use serde::{Deserialize, Deserializer, de::Error};
 use url::Url;
@@ -15,45 +16,9 @@ use zeroize::Zeroizing;
 pub use layers::{ConfigError, Problem};
 use layers::{Layers, ReadFile};
 pub use process::{current_folder, env_var, own_program};
+pub use secret_text::SecretText;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
-
-/// A secret in memory: printed as `***`, wiped when dropped.
-#[derive(Clone, Deserialize)]
-#[serde(from = "String")]
-pub struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    /// Takes the text in; copies made before stay the caller's.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The secret itself: for the call that needs it, never to be kept or logged.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self::new(text)
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Declares the sections, each with its keys in the order of `config/default.toml`, which explains them.
 macro_rules! sections {

@@ -62,7 +62,7 @@ pub async fn define(
 ) -> Result<i64> {
     sqlx::query_scalar(
         "INSERT INTO audience (workspace_id, name, title, definition, needs, checked_at, rebuild_at, nightly_at, due_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $6 + interval '1 day', $6, $6, $6)
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $6::timestamptz + interval '1 day', $6, $6, $6)
          ON CONFLICT (workspace_id, name) DO UPDATE SET title = excluded.title, definition = excluded.definition, needs = excluded.needs,
              rebuild_at = excluded.rebuild_at, due_at = excluded.due_at, updated_at = excluded.updated_at
          RETURNING id",

@@ -32,7 +32,7 @@ pub async fn note(
     }
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
-         SELECT DISTINCT $1, t.person_id, t.need, $4 FROM unnest($2::bigint[], $3::text[]) AS t(person_id, need)
+         SELECT DISTINCT $1::bigint, t.person_id, t.need, $4::timestamptz FROM unnest($2::bigint[], $3::text[]) AS t(person_id, need)
          WHERE EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND (t.need = '*' OR t.need = ANY (a.needs)))",
     )
     .bind(workspace_id)
@@ -57,7 +57,7 @@ pub async fn note_tickets(
     }
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
-         SELECT DISTINCT $1, t.person_id, 'ticket', $4 FROM unnest($3::bigint[]) AS n(id)
+         SELECT DISTINCT $1::bigint, t.person_id, 'ticket', $4::timestamptz FROM unnest($3::bigint[]) AS n(id)
          CROSS JOIN LATERAL (SELECT person_id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND id = n.id LIMIT 1) t
          WHERE t.person_id IS NOT NULL
            AND EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND 'ticket' = ANY (a.needs))",
@@ -84,7 +84,7 @@ pub async fn note_organizations(
     }
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
-         SELECT DISTINCT $1, person_id, 'organization', $4 FROM person_source
+         SELECT DISTINCT $1::bigint, person_id, 'organization', $4::timestamptz FROM person_source
          WHERE workspace_id = $1 AND source_id = $2 AND organization_record_id = ANY($3)
            AND EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND 'organization' = ANY (a.needs))",
     )
@@ -110,7 +110,7 @@ pub async fn note_activities(
     }
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
-         SELECT DISTINCT $1, x.person_id, 'activity:' || x.type, $4 FROM activity x
+         SELECT DISTINCT $1::bigint, x.person_id, 'activity:' || x.type, $4::timestamptz FROM activity x
          JOIN audience a ON a.workspace_id = x.workspace_id AND 'activity:' || x.type = ANY (a.needs)
          WHERE x.workspace_id = $1 AND x.source_id = $2 AND x.ticket_id = ANY($3)",
     )

@@ -1,7 +1,7 @@
 //! What an operator does with audiences: define, preview, put people in and out, explain, delete.
 
 use super::round::catch_up;
-use super::{Audience, load, moment};
+use super::stored::{Audience, load, moment};
 use crate::db;
 use crate::db::audience_filter::{self, Among};
 use crate::model::audience::Definition;

@@ -1,7 +1,7 @@
 //! One round brings the audiences of a workspace nearer to the truth: whom something changed about, what slid in or out of
 //! a frame of minutes, and at most one audience for which everybody is asked.
 
-use super::{Audience, load, moment};
+use super::stored::{Audience, load, moment};
 use crate::db;
 use crate::db::audience::Times;
 use crate::db::audience_filter::{self, Among};
