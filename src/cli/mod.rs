@@ -10,6 +10,7 @@ mod daemon;
 mod dead_letter;
 mod demo;
 mod error;
+mod estimate;
 mod health;
 mod import;
 mod options;

@@ -2,6 +2,7 @@
 
 use super::connect::{self, Connect, Migrate, Reconnect};
 use super::error::usage;
+use super::estimate::{self, Estimate};
 use super::options;
 use super::output::{self, Format, Table, confirm, count, note, say, say_json};
 use super::session::{self, Globals, Log, Session};
@@ -41,6 +42,8 @@ pub enum SourceCommand {
     MigrateToOauth(Box<Migrate>),
     /// Replace the signing secret of our webhook; no webhook is refused meanwhile.
     RotateWebhookSecret(NameOnly),
+    /// How long a first sync takes on each plan, from the account's counts or from yours.
+    Estimate(Estimate),
     /// Put a disconnected source out of sight.
     Archive(NameOnly),
     /// Bring an archived source back, disconnected.
@@ -171,6 +174,7 @@ pub async fn run(globals: &Globals, command: &SourceCommand) -> anyhow::Result<(
         SourceCommand::Pause(args) => pause(&session, &args.name, true).await,
         SourceCommand::Resume(args) => pause(&session, &args.name, false).await,
         SourceCommand::Disconnect(args) => disconnect(&session, args).await,
+        SourceCommand::Estimate(args) => estimate::run(&session, args).await,
         SourceCommand::RotateWebhookSecret(args) => rotate(&session, &args.name).await,
         SourceCommand::Archive(args) => {
             let source = session.source(&args.name).await?;

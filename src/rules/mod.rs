@@ -5,6 +5,7 @@ pub mod audience;
 pub mod blocked;
 pub mod consent;
 pub mod directory;
+pub mod estimate;
 pub mod fields;
 pub mod filter;
 pub mod name;

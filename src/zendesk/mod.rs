@@ -5,6 +5,7 @@ pub mod account;
 mod body;
 pub mod budget;
 pub mod client;
+pub mod counts;
 pub mod decode;
 pub mod deliveries;
 pub mod error;

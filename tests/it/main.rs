@@ -9,6 +9,7 @@ mod compare;
 mod convergence;
 mod corpus;
 mod deploy;
+mod estimate;
 mod faults;
 mod import;
 mod inbound;

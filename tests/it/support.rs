@@ -98,6 +98,8 @@ pub struct Setup {
     pub tickets: usize,
     /// Changes the daemon's settings.
     pub settings: fn(&mut Settings),
+    /// Changes the simulated account's settings.
+    pub account: fn(&mut SimSettings),
     /// Rate limits of the simulated account.
     pub limits: bool,
     /// Seed.
@@ -106,14 +108,14 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { users: 40, tickets: 30, settings: |_| {}, limits: false, seed: 1 }
+        Setup { users: 40, tickets: 30, settings: |_| {}, account: |_| {}, limits: false, seed: 1 }
     }
 }
 
 impl World {
     /// A world that is not connected yet.
     pub async fn new(setup: Setup) -> World {
-        let options = SimSettings {
+        let mut options = SimSettings {
             users: Some(setup.users),
             tickets: Some(setup.tickets),
             seed: Some(setup.seed),
@@ -123,6 +125,7 @@ impl World {
             breaker: Some("off".into()),
             ..SimSettings::default()
         };
+        (setup.account)(&mut options);
         let sim = Sim::start(Options::try_from(options).expect("options")).await.expect("a simulated Zendesk");
         let door = SimDoor::new(&sim);
         let clock = Clock::manual(door.now().await);
