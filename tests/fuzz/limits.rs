@@ -115,8 +115,12 @@ fn no_header_stops_a_source_for_good() {
 fn one_absurd_total_is_no_limit() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for total in ["0", "1", "9", "3579139997"] {
-        let headers =
-            vec![(0, total.to_owned()), (1, "0".to_owned()), (4, "9".to_owned()), (5, format!("total={total}; remaining=0; resets=60"))];
+        let headers = vec![
+            (0, total.to_owned()),
+            (1, "0".to_owned()),
+            (4, "9".to_owned()),
+            (5, format!("total={total}; remaining=0; resets=60")),
+        ];
         let absurd = Answer { headers, refused: None, took: 10 };
         runtime.block_on(goes_on(true, &[absurd])).unwrap_or_else(|why| panic!("{total}: {why}"));
     }

@@ -153,7 +153,7 @@ fn event() -> Value {
 fn decoded(body: &[u8]) -> Outcome {
     let settings = settings();
     within(body.len(), 4, 1 << 16, || decode::envelope(body))?;
-    let event = within(body.len(), 64, 64 << 20, || decode::webhook(body, &context(&settings)))?;
+    let event = within(body.len(), 64, 4 << 20, || decode::webhook(body, &context(&settings)))?;
     if let Ok(event) = event {
         let shown = format!("{:?} {:?} {:?}", event.batch.people, event.batch.tickets, event.batch.activities);
         prop_assert!(!shown.contains('\0'), "NUL, which Postgres does not take");
