@@ -114,6 +114,15 @@ impl Clock {
         self.turn(|_| to.trunc_subsecs(6));
     }
 
+    /// How many sleep by a manual clock: before it is moved, a test waits until somebody does. None by the other clocks.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        match &self.kind {
+            Kind::Manual(reading) => reading.receiver_count(),
+            Kind::System | Kind::Scaled { .. } => 0,
+        }
+    }
+
     fn turn(&self, next: impl Fn(DateTime<Utc>) -> DateTime<Utc>) {
         if let Kind::Manual(reading) = &self.kind {
             reading.send_modify(|reading| {

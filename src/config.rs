@@ -2,11 +2,12 @@
 
 mod layers;
 mod process;
+mod secret_text;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
 use serde::{Deserialize, Deserializer, de::Error};
 use url::Url;
@@ -15,45 +16,9 @@ use zeroize::Zeroizing;
 pub use layers::{ConfigError, Problem};
 use layers::{Layers, ReadFile};
 pub use process::{current_folder, env_var, own_program};
+pub use secret_text::SecretText;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
-
-/// A secret in memory: printed as `***`, wiped when dropped.
-#[derive(Clone, Deserialize)]
-#[serde(from = "String")]
-pub struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    /// Takes the text in; copies made before stay the caller's.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The secret itself: for the call that needs it, never to be kept or logged.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for SecretText {
-    fn from(text: String) -> Self {
-        Self::new(text)
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// Declares the sections, each with its keys in the order of `config/default.toml`, which explains them.
 macro_rules! sections {
@@ -105,6 +70,8 @@ sections! {
         default_region: String, blocked_identities: Vec<String>,
         store_message_bodies: bool, message_max_bytes: usize, private_comments: bool,
     }
+    /// `[workspace]`: what holds for all that is kept.
+    Workspace { time_zone: chrono_tz::Tz }
     /// `[log]`: how events are written to stdout.
     Log { format: LogFormat, filter: String }
     /// `[shutdown]`: how the daemon ends.
@@ -152,6 +119,7 @@ pub struct Settings {
     pub zendesk: Zendesk,
     pub retention: Retention,
     pub privacy: Privacy,
+    pub workspace: Workspace,
     pub log: Log,
     pub shutdown: Shutdown,
 }
@@ -224,7 +192,8 @@ impl Settings {
         let (admin, webhook) = (layers.section("admin"), layers.section("webhook"));
         let (worker, zendesk) = (layers.section("worker"), layers.section("zendesk"));
         let (retention, privacy) = (layers.section("retention"), layers.section("privacy"));
-        let (log, shutdown) = (layers.section("log"), layers.section("shutdown"));
+        let (workspace, log, shutdown) =
+            (layers.section("workspace"), layers.section("log"), layers.section("shutdown"));
         Some(Self {
             secret_key: SecretText(secret_key.unwrap_or_default()),
             previous_secret_keys: previous
@@ -241,6 +210,7 @@ impl Settings {
             zendesk: zendesk?,
             retention: retention?,
             privacy: privacy?,
+            workspace: workspace?,
             log: log?,
             shutdown: shutdown?,
         })

@@ -44,6 +44,10 @@ pub const OAUTH_REFRESHES: &str = "deskbridge_oauth_refreshes_total";
 pub const OAUTH_ENDS: &str = "deskbridge_oauth_refresh_token_ends_seconds";
 /// 1 for a source that needs to be connected again, else 0, by `source`.
 pub const NEEDS_RECONNECT: &str = "deskbridge_source_needs_reconnect";
+/// Memberships that changed, by `audience` and `change`: entered or exited.
+pub const AUDIENCE_CHANGES: &str = "deskbridge_audience_changes_total";
+/// Memberships that the last nightly pass had to repair, by `audience`; must be 0.
+pub const AUDIENCE_DRIFT: &str = "deskbridge_audience_drift";
 /// How long runs took, by `kind` and `stream`.
 pub const RUN_DURATION: &str = "deskbridge_run_duration_seconds";
 

@@ -4,6 +4,7 @@ use openapi_check::zendesk::{self, Exchange};
 use openapi_check::{Judge, Verdict};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     for (rule, (count, first)) in found {
-        println!("{rule}\t{count}\t{first}");
+        writeln!(std::io::stdout(), "{rule}\t{count}\t{first}")?;
     }
     Ok(())
 }

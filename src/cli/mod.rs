@@ -1,5 +1,7 @@
 //! The command line: arguments become flows, what they answer becomes tables, JSON and exit codes.
 
+mod audience;
+mod audience_show;
 mod browser;
 mod check;
 mod connect;
@@ -66,6 +68,9 @@ enum Command {
     /// Find, show and explain people; archive, restore and delete them.
     #[command(subcommand)]
     Person(person::PersonCommand),
+    /// Filters over people: define them, see who is in, and why.
+    #[command(subcommand)]
+    Audience(audience::AudienceCommand),
     /// See to what could not be applied.
     #[command(subcommand)]
     DeadLetter(dead_letter::DeadLetterCommand),
@@ -122,6 +127,7 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
         Command::Source(command) => source::run(globals, command).await,
         Command::Sync(args) => sync::run(globals, args).await,
         Command::Person(command) => person::run(globals, command).await,
+        Command::Audience(command) => audience::run(globals, command).await,
         Command::DeadLetter(command) => dead_letter::run(globals, command).await,
         Command::Prune(args) => prune::prune(globals, args).await,
         Command::Replay(args) => prune::replay(globals, args).await,

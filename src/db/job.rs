@@ -41,7 +41,7 @@ pub async fn enqueue_apply(db: &mut PgConnection, source_ids: &[i64], now: DateT
 }
 
 /// Turns what is due into jobs: streams by their checkpoints, looks at our webhooks, pruning by its schedule, webhooks that
-/// nobody asked for, tokens by the time of their renewal.
+/// nobody asked for, tokens by the time of their renewal, audiences by what was noted and by their times.
 pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "INSERT INTO job (kind, source_id, key, due_at, created_at)
@@ -65,6 +65,11 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
          WHERE g.renew_at <= $1 AND g.lost_at IS NULL AND s.state IN ('syncing', 'connected')
            AND (g.next_try_at IS NULL OR g.next_try_at <= $1) AND (g.leased_until IS NULL OR g.leased_until <= $1)
            AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'renew' AND j.source_id = g.source_id)
+         UNION ALL
+         SELECT 'audience', 0, w.id::text, $1, $1 FROM workspace w
+         WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'audience' AND j.key = w.id::text)
+           AND (EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = w.id AND a.due_at <= $1)
+                OR EXISTS (SELECT 1 FROM audience_touched t WHERE t.workspace_id = w.id AND t.due_at <= $1))
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting' DO NOTHING",
     )
     .bind(now)

@@ -6,6 +6,11 @@
 
 pub mod activity;
 pub mod agent;
+pub mod audience;
+pub mod audience_facts;
+pub mod audience_filter;
+pub mod audience_member;
+pub mod audience_touched;
 pub mod checkpoint;
 pub mod compare;
 pub mod consent;

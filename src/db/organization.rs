@@ -58,6 +58,13 @@ impl<'a> OrganizationRow<'a> {
     }
 }
 
+impl OrganizationRow<'_> {
+    /// Its id in the source.
+    pub fn record_id(&self) -> &str {
+        self.record_id
+    }
+}
+
 /// Stored organizations of these records.
 pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, record_ids: &[&str]) -> Result<Vec<Known>> {
     sqlx::query_as(

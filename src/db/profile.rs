@@ -38,6 +38,12 @@ const PARTS: &[(&str, &str)] = &[
          FROM consent_event c LEFT JOIN consent_wording w ON w.workspace_id = c.workspace_id AND w.id = c.wording_id
          WHERE c.workspace_id = $1 AND c.person_id = $2 ORDER BY c.id",
     ),
+    (
+        "audiences",
+        "SELECT a.name, a.title, m.entered_at, m.exited_at FROM audience_member m
+         JOIN audience a ON a.workspace_id = m.workspace_id AND a.id = m.audience_id
+         WHERE m.workspace_id = $1 AND m.person_id = $2 ORDER BY m.entered_at, a.name",
+    ),
     ("aliases", "SELECT alias_id, created_at FROM person_alias WHERE workspace_id = $1 AND person_id = $2 ORDER BY alias_id"),
     (
         "merges",

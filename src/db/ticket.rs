@@ -98,6 +98,13 @@ impl<'a> TicketRow<'a> {
     }
 }
 
+impl TicketRow<'_> {
+    /// Number in Zendesk.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+}
+
 /// Stored tickets.
 pub async fn load(db: &mut PgConnection, workspace_id: i64, source_id: i64, ids: &[i64]) -> Result<Vec<Known>> {
     if ids.is_empty() {

@@ -13,6 +13,8 @@ pub enum JobKind {
     Renew,
     /// Look at our webhook in Zendesk.
     Watch,
+    /// Bring the audiences of a workspace up to date.
+    Audience,
 }
 
 impl JobKind {
@@ -24,13 +26,14 @@ impl JobKind {
             JobKind::Prune => "prune",
             JobKind::Renew => "renew",
             JobKind::Watch => "watch",
+            JobKind::Audience => "audience",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
         use JobKind::*;
-        [Apply, Poll, Prune, Renew, Watch].into_iter().find(|kind| kind.as_str() == text)
+        [Apply, Poll, Prune, Renew, Watch, Audience].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

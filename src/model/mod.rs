@@ -1,10 +1,14 @@
 //! The words of the design as types: one file a concept, parsed once and trusted afterwards. No effects, no clock.
 
 pub mod activity;
+pub mod audience;
 pub mod batch;
 pub mod consent;
+pub mod day;
 pub mod email;
+pub mod facts;
 pub mod field;
+pub mod filter;
 pub mod grant;
 pub mod job;
 pub mod name;

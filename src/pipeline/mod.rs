@@ -1,6 +1,7 @@
 //! The flows: where rules, db and zendesk meet.
 
 pub mod apply;
+pub mod audience;
 pub mod budgets;
 pub mod commit;
 pub mod connect;

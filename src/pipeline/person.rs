@@ -15,6 +15,8 @@ pub async fn archive(ctx: &Context, workspace: i64, ids: &[i64], reason: &str) -
     let mut tx = ctx.pool.begin().await?;
     db::workspace::lock(&mut tx, workspace).await?;
     let archived = db::person::archive(&mut tx, workspace, ids, reason, now, delete_after).await?;
+    let touched = archived.iter().map(|person| (*person, db::audience_touched::ALL));
+    db::audience_touched::note(&mut tx, workspace, touched, now).await?;
     tx.commit().await?;
     Ok(archived.len() as u64)
 }
@@ -25,6 +27,8 @@ pub async fn restore(ctx: &Context, workspace: i64, ids: &[i64]) -> Result<u64, 
     db::workspace::lock(&mut tx, workspace).await?;
     let restored = db::person::restore(&mut tx, workspace, ids, ctx.clock.now()).await?;
     db::person_source::forget_seen(&mut tx, workspace, &restored).await?;
+    let touched = restored.iter().map(|person| (*person, db::audience_touched::ALL));
+    db::audience_touched::note(&mut tx, workspace, touched, ctx.clock.now()).await?;
     tx.commit().await?;
     Ok(restored.len() as u64)
 }

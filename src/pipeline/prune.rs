@@ -184,6 +184,9 @@ async fn prune_source(ctx: &Context, db: &mut PgConnection, source: &Source) -> 
                 db::activity::delete_before(&mut tx, source.workspace_id, source.id, &kinds, horizon, BATCH).await?;
             let rows: u64 = gone.iter().map(|span| span.total).sum();
             db::activity::note_pruned(&mut tx, source.workspace_id, &gone, horizon).await?;
+            if !gone.is_empty() {
+                db::audience::rebuild_for_activities(&mut tx, source.workspace_id, ctx.clock.now()).await?;
+            }
             tx.commit().await?;
             total += rows;
             if rows < BATCH as u64 {
@@ -213,6 +216,9 @@ async fn drop_months(ctx: &Context, db: &mut PgConnection, sources: &[Source]) -
             let gone = db::activity::spans_before(&mut tx, workspace, end).await?;
             activities += gone.iter().map(|span| span.total).sum::<u64>();
             db::activity::note_pruned(&mut tx, workspace, &gone, end).await?;
+            if !gone.is_empty() {
+                db::audience::rebuild_for_activities(&mut tx, workspace, now).await?;
+            }
         }
         partition::drop_partition(&mut tx, &name).await?;
         tx.commit().await?;

@@ -1,10 +1,12 @@
 //! Pure decisions: values in, values out. No clock, no randomness, no I/O, no logging (invariant 10).
 
 pub mod activity;
+pub mod audience;
 pub mod blocked;
 pub mod consent;
 pub mod directory;
 pub mod fields;
+pub mod filter;
 pub mod name;
 pub mod people;
 pub mod requester;

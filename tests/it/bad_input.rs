@@ -26,13 +26,15 @@ pub async fn world() -> World {
     .await
 }
 
-/// Reads everything while time runs: a wait of a minute lasts a moment.
+/// Reads everything while time runs, as long as somebody waits for it: a wait of a minute lasts a moment.
 pub async fn sync(world: &World) {
     let time = async {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
         loop {
             ticks.tick().await;
-            world.clock.advance(Duration::from_secs(1));
+            if world.clock.sleepers() > 0 {
+                world.clock.advance(Duration::from_secs(1));
+            }
         }
     };
     tokio::select! {

@@ -1,5 +1,7 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
+mod audience;
+mod audience_filter;
 mod bad_input;
 mod bad_webhooks;
 mod canary;

@@ -192,6 +192,17 @@ impl World {
         panic!("the streams do not come to their ends: {all:#?} {jobs:?}");
     }
 
+    /// Moves the daemon's clock, a second at a time and only while somebody sleeps by it, until a task of its ends.
+    pub async fn drive<T>(&self, task: tokio::task::JoinHandle<T>) -> T {
+        while !task.is_finished() {
+            if self.clock.sleepers() > 0 {
+                self.clock.advance(Duration::from_secs(1));
+            }
+            tokio::task::yield_now().await;
+        }
+        task.await.expect("the task ends by itself")
+    }
+
     /// Moves both clocks, lets `life` acts happen, waits until every webhook was delivered.
     pub async fn advance(&self, seconds: u64, life: u64) {
         self.sim.post("advance", json!({"seconds": seconds, "life": life})).await;

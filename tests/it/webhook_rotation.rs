@@ -33,8 +33,7 @@ async fn no_delivery_is_refused_while_the_secret_is_replaced() {
         tokio::task::yield_now().await;
     }
     happen(&world, "between").await;
-    world.clock.advance(Duration::from_secs(12));
-    rotating.await.expect("not cancelled").expect("rotated");
+    world.drive(rotating).await.expect("rotated");
     assert_ne!(secret(&world).await, old);
     assert_eq!(world.count("webhook_watch WHERE rotating_since IS NOT NULL").await, 0);
     // Daemons go by what they know for some seconds more.
@@ -84,8 +83,7 @@ async fn an_answer_that_is_lost_leaves_nothing_in_doubt() {
     while world.count("webhook_watch WHERE rotating_since IS NOT NULL").await == 0 {
         tokio::task::yield_now().await;
     }
-    world.clock.advance(Duration::from_secs(12));
-    assert!(rotating.await.expect("not cancelled").is_err(), "nobody knows what Zendesk has");
+    assert!(world.drive(rotating).await.is_err(), "nobody knows what Zendesk has");
     happen(&world, "doubtful").await;
     let deliveries = world.sim.get("deliveries").await;
     assert!(deliveries["pending"].as_i64() > Some(0) && deliveries["failed"] == 0, "asked for again, not refused");

@@ -68,6 +68,9 @@ async fn each_endpoint_has_its_own_budget() {
         (Method::GET, "/api/v2/tickets?page=501".into(), Value::Null, 50, 60),
         // Far pages, also the refused one, drew from the budget of near ones.
         (Method::GET, "/api/v2/tickets".into(), Value::Null, 249, 60),
+        (Method::GET, "/api/v2/tags?page=501".into(), Value::Null, 50, 60),
+        (Method::GET, "/api/v2/users?page=10001".into(), Value::Null, 100, 60),
+        (Method::GET, "/api/v2/groups/1/users?page=10001".into(), Value::Null, 0, 60),
         (Method::GET, "/api/v2/views/7/execute".into(), Value::Null, 5, 60),
         (Method::PUT, format!("/api/v2/tickets/{ticket}"), json!({"ticket": {"priority": "high"}}), 30, 600),
         (Method::PUT, "/api/v2/organizations/1".into(), json!({"organization": {}}), 5, 60),
@@ -87,6 +90,25 @@ async fn each_endpoint_has_its_own_budget() {
                 assert_eq!(header(&answer, "retry-after"), resets.to_string(), "{method} {path}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn large_budgets_end_too() {
+    // With totals of the settings in place of those that take long to use up.
+    let totals = [
+        ("ceiling", "/api/v2/users/me"),
+        ("attachments", "/api/v2/attachments/1"),
+        ("search-index", "/api/v2/search?query=a"),
+        ("help_center", "/api/v2/help_center/articles"),
+    ];
+    for (name, path) in totals {
+        let world = world("high-volume", json!({"totals": {name: 3}})).await;
+        for n in 0..=3 {
+            assert_eq!(world.get(path).await.status == 429, n == 3, "{name}, number {n}");
+        }
+        let others = if name == "ceiling" { 429 } else { 200 };
+        assert_eq!(world.get("/api/v2/users/count").await.status, others, "{name}");
     }
 }
 

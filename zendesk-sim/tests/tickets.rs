@@ -223,9 +223,76 @@ async fn merging_is_a_job_that_closes_the_others() {
     let merge = json!({"ids": [two["id"]], "target_comment": "Joined", "target_comment_is_public": true});
     let path = format!("/tickets/{}", one["id"]);
     world.expect(&format!("POST {path}/merge"), merge, 200, &[("/job_status/status", json!("queued"))]).await;
+    // Asked for, it is not done yet.
+    world.expect(&format!("GET /tickets/{}", two["id"]), NONE, 200, &[("/ticket/status", json!("new"))]).await;
+    world.advance(5, 0).await;
     world.expect(&format!("GET /tickets/{}", two["id"]), NONE, 200, &[("/ticket/status", json!("closed"))]).await;
     let said = [("/comments/1/body", json!("Joined")), ("/comments/1/public", json!(true))];
     world.expect(&format!("GET {path}/comments"), NONE, 200, &said).await;
+}
+
+#[tokio::test]
+async fn a_merge_is_of_all_or_of_none_and_its_job_says_so() {
+    let world = World::start(Settings::default()).await;
+    let (one, two, three) = (
+        ticket(&world, saying("one")).await,
+        ticket(&world, saying("two")).await,
+        ticket(&world, saying("three")).await,
+    );
+    world.act(json!({"do": "close_ticket", "ticket_id": three["id"]})).await;
+    let merge = json!({"ids": [two["id"], three["id"]]});
+    let made = world.expect(&format!("POST /tickets/{}/merge", one["id"]), merge, 200, &[]).await;
+    world.advance(5, 0).await;
+    let path = format!("GET /job_statuses/{}", made["job_status"]["id"].as_str().expect("an id"));
+    let failed = json!("merge");
+    let places = [("/job_status/results/0/action", failed.clone()), ("/job_status/results/1/action", failed)];
+    world.expect(&path, NONE, 200, &places).await;
+    world.expect(&format!("GET /tickets/{}", two["id"]), NONE, 200, &[("/ticket/status", json!("new"))]).await;
+}
+
+#[tokio::test]
+async fn many_are_marked_as_spam_by_a_job() {
+    let world = World::start(Settings::default()).await;
+    let person = world.act(json!({"do": "create_user", "name": "Spam", "email": "spam@x.example"})).await["id"].clone();
+    let made = ticket(&world, json!({"comment": {"body": "Buy"}, "requester_id": person})).await;
+    world.expect(&format!("PUT /tickets/mark_many_as_spam?ids={}", made["id"]), NONE, 200, &[]).await;
+    world.expect(&format!("GET /tickets/{}", made["id"]), NONE, 200, &[]).await;
+    world.advance(5, 0).await;
+    world.expect(&format!("GET /tickets/{}", made["id"]), NONE, 404, &[]).await;
+    world.expect(&format!("GET /users/{person}"), NONE, 200, &[("/user/suspended", json!(true))]).await;
+}
+
+#[tokio::test]
+async fn metadata_is_kept_with_its_audit() {
+    let world = World::start(Settings::default()).await;
+    let given = json!({"ticket": {"comment": {"body": "Hi"}, "metadata": {"order": 7}}});
+    let places = [("/audit/metadata/custom", json!({"order": 7}))];
+    let made = world.expect("POST /tickets", given, 201, &places).await;
+    let path = format!("PUT /tickets/{}", made["ticket"]["id"]);
+    let given = |value: Value| json!({"ticket": {"priority": "low", "metadata": value}});
+    let places = [("/audit/metadata/custom", json!({"step": "two"}))];
+    world.expect(&path, given(json!({"step": "two"})), 200, &places).await;
+    // What changes nothing leaves no audit, and nothing is kept.
+    world.expect(&path, given(json!({"step": "three"})), 200, &places).await;
+    let places = [("/audits/0/metadata/custom", json!({"order": 7})), ("/count", json!(2))];
+    world.expect(&format!("GET /tickets/{}/audits", made["ticket"]["id"]), NONE, 200, &places).await;
+}
+
+#[tokio::test]
+async fn a_ticket_takes_five_thousand_comments() {
+    let world = World::start(Settings { users: Some(5), tickets: Some(0), ..Settings::default() }).await;
+    let me = world.expect("GET /users/me", NONE, 200, &[]).await["user"]["id"].clone();
+    let comments = (0..4_999).map(|n| json!({"author_id": me, "value": n.to_string()})).collect::<Vec<_>>();
+    let old = json!({"ticket": {"subject": "Long", "requester_id": me, "comments": comments}});
+    let made = world.expect("POST /imports/tickets", old, 201, &[]).await;
+    let path = format!("PUT /tickets/{}", made["ticket"]["id"]);
+    let counted = format!("GET /tickets/{}/comments/count", made["ticket"]["id"]);
+    world.expect(&counted, NONE, 200, &[("/count/value", json!(4_999))]).await;
+    let say = || json!({"ticket": {"comment": {"body": "One more"}}});
+    world.expect(&path, say(), 200, &[]).await;
+    world.expect(&path, say(), 422, &[("/details/comment/0/error", json!("LimitExceeded"))]).await;
+    // Anything else can still be changed.
+    world.expect(&path, json!({"ticket": {"priority": "low"}}), 200, &[]).await;
 }
 
 #[tokio::test]

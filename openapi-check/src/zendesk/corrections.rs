@@ -63,6 +63,7 @@ const TICKETS: &str = "zenpy/tickets_list/0001.json";
 const COMMENTS: &str = "zenpy/tickets_comments_list/0002.json";
 const METRICS: &str = "zendesk_api_client_rb/ticket_metrics_list/0002.json";
 const ENDED: Evidence = Recorded("zenpy/incremental_tickets/0019.json", "/end_time");
+const REQUEST: &str = "zendesk_api_client_rb/requests_post/0002.json";
 const BRAND: &str = "zendesk_api_client_rb/brands_show/0001.json";
 
 /// The known errors.
@@ -87,6 +88,26 @@ pub const CORRECTIONS: &[Correction] = &[
         evidence: &[
             Recorded("zenpy/organizations_show_many_list/0001.json", "/organizations/0/organization_fields/testfields"),
             Noted(3, "checkbox bool"),
+        ],
+    },
+    // Requests: a ticket's fields as customers see them.
+    nullable("RequestObject/properties/assignee_id", &[Recorded(REQUEST, "/request/assignee_id")]),
+    nullable("RequestObject/properties/due_at", &[Recorded(REQUEST, "/request/due_at")]),
+    nullable("RequestObject/properties/priority", &[Recorded(REQUEST, "/request/priority")]),
+    nullable("RequestObject/properties/type", &[Recorded(REQUEST, "/request/type")]),
+    nullable(
+        "RequestObject/properties/organization_id",
+        &[Recorded("zendesk_api_client_rb/requests_show/0001.json", "/request/organization_id")],
+    ),
+    Correction {
+        schema: "RequestObject/properties/custom_fields/items/properties/value",
+        keyword: "type",
+        says: r#""string""#,
+        is: r#"["string", "boolean", "array", "null"]"#,
+        evidence: &[
+            Recorded(TICKETS, "/tickets/0/custom_fields/37/value"),
+            Recorded(TICKETS, "/tickets/0/custom_fields/1/value"),
+            Recorded("go-zendesk/get_ticket_custom_field/0001.json", "/ticket/custom_fields/1/value"),
         ],
     },
     // Tickets.

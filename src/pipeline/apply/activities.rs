@@ -9,7 +9,7 @@ use crate::rules::{activity, retention};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Applies the activities of a batch.
@@ -47,10 +47,12 @@ pub async fn hide_comments(
 ) -> db::Result<()> {
     let (workspace, source) = (env.source.workspace_id, env.source.id);
     if env.keeps_private_comments() {
-        return db::activity::mark_private(db, workspace, source, &tickets, &comments).await;
+        db::activity::mark_private(db, workspace, source, &tickets, &comments).await?;
+        return db::audience_touched::note_activities(db, workspace, source, &tickets, env.now).await;
     }
     let gone = db::activity::delete_comments(db, workspace, source, &tickets, &comments).await?;
-    take_from_rollups(db, workspace, &gone).await
+    take_from_rollups(db, workspace, &gone).await?;
+    touch(db, env, gone.iter().map(|activity| (activity.person_id, activity.kind.as_str()))).await
 }
 
 /// What has expired already is not kept (R11).
@@ -134,6 +136,7 @@ async fn write(
         rows.iter().filter(|row| stored.get(&row.id).is_some_and(|stored| corrects(row, stored))).collect();
     db::activity::insert(db, workspace, source, &new, env.now).await?;
     db::activity::correct(db, workspace, &better).await?;
+    touch(db, env, new.iter().chain(&better).map(|row| (row.person_id, row.kind.as_str()))).await?;
     counts.activities += (new.len() + better.len()) as u64;
     counts.unchanged += (rows.len() - new.len() - better.len()) as u64;
     if new.is_empty() {
@@ -147,6 +150,17 @@ async fn write(
     };
     let happened = new.iter().filter(counted).map(|row| (row.person_id, row.kind.as_str(), row.occurred_at));
     db::activity::roll_up(db, workspace, &rollups(happened)).await
+}
+
+/// Notes for audiences of whom activities of which types came, went or changed.
+async fn touch<'a>(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    changes: impl Iterator<Item = (i64, &'a str)>,
+) -> db::Result<()> {
+    let changes: BTreeSet<(i64, &str)> = changes.collect();
+    let changes = changes.into_iter().map(|(person, kind)| (person, format!("activity:{kind}")));
+    db::audience_touched::note(db, env.source.workspace_id, changes, env.now).await
 }
 
 /// The truth corrects a hint and itself; a hint corrects nothing, not even another hint.
@@ -169,10 +183,15 @@ fn rollups<'a>(happened: impl Iterator<Item = (i64, &'a str, DateTime<Utc>)>) ->
 }
 
 /// Gives activities to other people, and their counts with them.
-pub async fn move_to(db: &mut PgConnection, workspace: i64, moves: Vec<(Owned, i64)>) -> db::Result<()> {
+pub async fn move_to(db: &mut PgConnection, env: &Env<'_>, moves: Vec<(Owned, i64)>) -> db::Result<()> {
     if moves.is_empty() {
         return Ok(());
     }
+    let workspace = env.source.workspace_id;
+    let owners = moves
+        .iter()
+        .flat_map(|(activity, person)| [activity.person_id, *person].map(|person| (person, activity.kind.as_str())));
+    touch(db, env, owners).await?;
     db::activity::reassign(db, workspace, &moves).await?;
     let taken: Vec<Owned> = moves.iter().map(|(activity, _)| activity.clone()).collect();
     take_from_rollups(db, workspace, &taken).await?;

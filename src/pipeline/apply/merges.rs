@@ -59,6 +59,7 @@ async fn merge_people(db: &mut PgConnection, env: &Env<'_>, winner: i64, loser: 
     db::person::delete(db, workspace, &[gone]).await?;
     db::merge::add_alias(db, workspace, gone, survivor, now).await?;
     db::person::update(db, workspace, &[PersonRow::new(&merged, "")], now).await?;
+    db::audience_touched::note(db, workspace, [(survivor, db::audience_touched::ALL)], now).await?;
     Ok(Some(survivor))
 }
 

@@ -58,6 +58,9 @@ async fn redact(db: &mut PgConnection, env: &Env<'_>, batch: &Batch) -> db::Resu
     db::activity::redact_tickets(db, workspace, source, &tickets).await?;
     let (of, ids): (Vec<i64>, Vec<&str>) = redacted.into_iter().unzip();
     db::activity::redact_comments(db, workspace, source, &of, &ids).await?;
+    let all: Vec<i64> = touched.iter().copied().collect();
+    db::audience_touched::note_tickets(db, workspace, source, &all, env.now).await?;
+    db::audience_touched::note_activities(db, workspace, source, &all, env.now).await?;
     let subjects: Vec<String> = touched.iter().map(|ticket| format!("zen:ticket:{ticket}")).collect();
     db::raw_event::erase(db, workspace, source, &subjects).await?;
     let records: Vec<String> = touched.iter().map(i64::to_string).collect();

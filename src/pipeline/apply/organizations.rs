@@ -42,9 +42,11 @@ pub async fn apply(db: &mut PgConnection, env: &Env<'_>, batch: &Batch, counts: 
         let rows = if record.complete { &mut complete } else { &mut hints };
         rows.push(OrganizationRow::new(id, record, seen));
     }
+    let touched: Vec<&str> = complete.iter().chain(&hints).map(OrganizationRow::record_id).collect();
     counts.organizations += (complete.len() + hints.len()) as u64;
     db::organization::upsert(db, workspace, source, &complete, true, env.now).await?;
-    db::organization::upsert(db, workspace, source, &hints, false, env.now).await
+    db::organization::upsert(db, workspace, source, &hints, false, env.now).await?;
+    db::audience_touched::note_organizations(db, workspace, source, &touched, env.now).await
 }
 
 fn newest(records: &[OrganizationRecord]) -> Vec<&OrganizationRecord> {

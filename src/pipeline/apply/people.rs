@@ -11,8 +11,9 @@ use crate::model::activity::ActivityDraft;
 use crate::model::batch::{Batch, Counts};
 use crate::model::consent::{Channel, ConsentEvent, ConsentState};
 use crate::model::field::SystemField;
-use crate::model::person::{IdentityKind, NameGiven, PersonLink, PersonRecord, RecordStatus};
+use crate::model::person::{IdentityKind, NameGiven, Person, PersonLink, PersonRecord, RecordStatus};
 use crate::model::record::digest;
+use crate::rules::audience;
 use crate::rules::consent::{event_of, fold_channel, is_news};
 use crate::rules::directory::{Directory, Holder};
 use crate::rules::people::{Context, Plan, plan, set_consent};
@@ -46,12 +47,17 @@ pub async fn apply(
         let barred = load(db, env, &records, &mut directory).await?;
         let unlinked = records.iter().filter(|record| !directory.links.contains_key(&record.record_id)).count();
         let mut ids = db::person::reserve_ids(db, unlinked).await?.into_iter();
+        let before = match db::audience::needs(db, workspace).await?.is_empty() {
+            true => HashMap::new(),
+            false => directory.people.clone(),
+        };
         let planning =
             Context { source_id: source, settings: &env.source.settings, now: env.now, seen: &seen, barred: &barred };
         let mut plan = plan(&records, &mut directory, &mut ids, &planning);
         activities = std::mem::take(&mut plan.activities);
         created.extend(plan.created.iter().map(|(id, _)| *id));
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
+        touch(db, env, &records, &before, &directory, &created).await?;
     }
     let unknown: Vec<&str> =
         batch.nobody.iter().map(String::as_str).filter(|record| !directory.links.contains_key(*record)).collect();
@@ -59,6 +65,28 @@ pub async fn apply(
     let older = directory.links.values().filter(|link| !created.contains(&link.person_id));
     let archived = archived(db, workspace, older).await?;
     Ok((Known { links: directory.links, archived }, activities))
+}
+
+/// Notes for audiences what is new about people: everything of those created, what changed of the others. A record that
+/// was read may have changed its organization, or brought tickets that came before it.
+async fn touch(
+    db: &mut PgConnection,
+    env: &Env<'_>,
+    records: &[&PersonRecord],
+    before: &HashMap<i64, Person>,
+    directory: &Directory,
+    created: &HashSet<i64>,
+) -> db::Result<()> {
+    let mut changes: BTreeSet<(i64, String)> =
+        created.iter().map(|id| (*id, db::audience_touched::ALL.to_string())).collect();
+    for (id, person) in directory.people.iter().filter(|(id, _)| !created.contains(id)) {
+        let changed = before.get(id).map(|before| audience::changed(before, person)).unwrap_or_default();
+        changes.extend(changed.into_iter().map(|need| (*id, need)));
+    }
+    for person in records.iter().filter_map(|record| Some(directory.links.get(&record.record_id)?.person_id)) {
+        changes.extend([(person, "organization".to_string()), (person, "ticket".to_string())]);
+    }
+    db::audience_touched::note(db, env.source.workspace_id, changes, env.now).await
 }
 
 /// Learns who further records are, such as the requesters of stored tickets.
@@ -419,5 +447,6 @@ async fn archive_gone(db: &mut PgConnection, env: &Env<'_>, plan: &Plan) -> db::
     let gone: Vec<i64> = gone.into_iter().filter(|id| !alive.contains(id)).collect();
     let reason = format!("deleted in {}", env.source.name);
     db::person::archive(db, env.source.workspace_id, &gone, &reason, env.now, env.delete_after()).await?;
-    Ok(())
+    let gone = gone.into_iter().map(|person| (person, db::audience_touched::ALL));
+    db::audience_touched::note(db, env.source.workspace_id, gone, env.now).await
 }

@@ -65,8 +65,13 @@ async fn write(
         rows.push(TicketRow::new(record, person, seen));
     }
     counts.tickets += (complete.len() + hints.len()) as u64;
-    db::ticket::upsert(db, env.source.workspace_id, env.source.id, &complete, true).await?;
-    db::ticket::upsert(db, env.source.workspace_id, env.source.id, &hints, false).await
+    let (workspace, source) = (env.source.workspace_id, env.source.id);
+    let touched: Vec<i64> = complete.iter().chain(&hints).map(TicketRow::id).collect();
+    // For whoever had them before, and for whoever has them afterwards.
+    db::audience_touched::note_tickets(db, workspace, source, &touched, env.now).await?;
+    db::ticket::upsert(db, workspace, source, &complete, true).await?;
+    db::ticket::upsert(db, workspace, source, &hints, false).await?;
+    db::audience_touched::note_tickets(db, workspace, source, &touched, env.now).await
 }
 
 /// Older news, or a hint that knows no more than what stands there; nothing brings the texts of a scrubbed ticket back.
@@ -131,7 +136,7 @@ async fn write_histories(
             _ => {}
         }
     }
-    super::activities::move_to(db, workspace, moves).await
+    super::activities::move_to(db, env, moves).await
 }
 
 /// The last rating of each ticket; the ratings themselves become activities.
@@ -145,7 +150,10 @@ async fn rate(db: &mut PgConnection, env: &Env<'_>, ratings: &[Rating], counts: 
     }
     let last: Vec<&Rating> = last.into_values().collect();
     if !last.is_empty() {
-        counts.tickets += db::ticket::rate(db, env.source.workspace_id, env.source.id, &last).await?;
+        let (workspace, source) = (env.source.workspace_id, env.source.id);
+        counts.tickets += db::ticket::rate(db, workspace, source, &last).await?;
+        let touched: Vec<i64> = last.iter().map(|rating| rating.ticket_id).collect();
+        db::audience_touched::note_tickets(db, workspace, source, &touched, env.now).await?;
     }
     Ok(())
 }

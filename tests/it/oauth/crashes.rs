@@ -21,7 +21,7 @@ async fn killed_when(desk: &Desk, reached: impl AsyncFn() -> bool) {
         _ = ctx.client(&source).expect("a client").get("/api/v2/users/me").await;
         std::future::pending::<()>().await;
     });
-    for _ in 0..10_000 {
+    for _ in 0..1_000_000 {
         if reached().await {
             runtime.shutdown_background();
             return;

@@ -28,7 +28,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, user: i64, rest: &[&
             world.make_primary(user, id, now).map_or_else(Reply::from, |()| identities(world, req, user))
         }
         ("PUT", Some(id), ["request_verification"]) => match identity_reply(world, 200, user, id) {
-            reply if reply.status == 200 => Reply::ok(&json!({})),
+            reply if reply.status == 200 => Reply::ok(&""),
             reply => reply,
         },
         ("DELETE", Some(id), []) => {

@@ -88,6 +88,12 @@ fn write(world: &World, ticket: &Ticket) -> Value {
     value["solved"] = (ticket.status >= Status::Solved).into();
     value["can_be_solved_by_me"] = (ticket.assignee_id.is_some() && ticket.status < Status::Solved).into();
     value["followup_source_id"] = json!(ticket.followup_of);
+    // Said only where there is one: an end user may not see groups, and few requests follow others.
+    for key in ["followup_source_id", "group_id", "recipient"] {
+        if value[key].is_null() {
+            value.as_object_mut().map(|request| request.remove(key));
+        }
+    }
     value
 }
 

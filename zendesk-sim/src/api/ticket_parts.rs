@@ -112,17 +112,8 @@ fn merge(world: &mut World, caller: &Caller, req: &Req, id: i64) -> Reply {
     let public = |key: &str| req.body[key].as_bool().unwrap_or(false);
     let target = words("target_comment", "Other requests were merged into this one.");
     let source = words("source_comment", "This request was closed and merged.");
-    let said =
-        [(target.as_str(), public("target_comment_is_public")), (source.as_str(), public("source_comment_is_public"))];
-    let failed = world.merge_tickets(caller.by(), caller.now, id, &ids, said).err().map(|refusal| refusal.row());
-    let row = |id: &i64| match &failed {
-        None => json!({"id": id, "action": "update", "status": "Updated", "success": true}),
-        Some((error, details)) => {
-            json!({"id": id, "action": "merge", "success": false, "error": error, "details": details})
-        }
-    };
-    let rows = ids.iter().map(row).collect();
-    bulk::finish(world, caller, rows)
+    let said = [(target, public("target_comment_is_public")), (source, public("source_comment_is_public"))];
+    bulk::merge(world, caller, id, &ids, said)
 }
 
 /// Answers `/ticket_metrics...`.

@@ -26,7 +26,7 @@ pub fn route(world: &mut World, caller: &Caller, req: &Req, parts: &[&str]) -> O
         }
         ("GET", ["recent"]) => recent(world, caller, req),
         ("GET", ["show_many"]) => show_many(world, req),
-        (_, ["create_many" | "update_many" | "destroy_many"]) => {
+        (_, ["create_many" | "update_many" | "destroy_many" | "mark_many_as_spam"]) => {
             return super::bulk::tickets(world, caller, req, parts[1]);
         }
         (method, [id]) => match ask::id(req, id) {

@@ -17,8 +17,10 @@ pub enum Deed {
     Delete(Kind),
     /// Leaves nothing of a deleted ticket but its shell.
     Erase,
-    /// Nothing: it was done when it was asked for.
-    Done,
+    /// Takes a ticket for spam.
+    Spam,
+    /// Closes a ticket into another one.
+    Merge,
 }
 
 /// What a job's rows are.
@@ -55,8 +57,8 @@ impl Deed {
         match self {
             Self::Create(_) => "create",
             Self::Upsert(_) | Self::Update(_) => "update",
-            Self::Delete(_) | Self::Erase => "delete",
-            Self::Done => "",
+            Self::Delete(_) | Self::Erase | Self::Spam => "delete",
+            Self::Merge => "merge",
         }
     }
 
@@ -67,7 +69,8 @@ impl Deed {
             Self::Update(kind) => format!("Updating {} #{row}", kind.word().to_lowercase()),
             Self::Delete(kind) => format!("Deleting {} #{row}", kind.word().to_lowercase()),
             Self::Erase => format!("Deleting ticket #{row}"),
-            Self::Done => "Working".into(),
+            Self::Spam => format!("Updating ticket #{row}"),
+            Self::Merge => format!("Merging ticket #{row}"),
         }
     }
 
@@ -78,7 +81,7 @@ impl Deed {
             Self::Update(kind) | Self::Delete(kind @ Kind::User) => format!("Bulk Update {}", kind.word()),
             Self::Delete(kind) => format!("Bulk Delete {}", kind.word()),
             Self::Erase => "Permanently Delete Ticket".into(),
-            Self::Done => "Bulk Update Ticket".into(),
+            Self::Spam | Self::Merge => "Bulk Update Ticket".into(),
         }
     }
 }

@@ -21,8 +21,7 @@ async fn driven() -> Vec<Exchange> {
     for (satisfaction, requests) in REQUESTS {
         let satisfaction = Some(satisfaction.to_owned());
         let settings = Settings { users: Some(120), tickets: Some(200), satisfaction, ..Settings::default() };
-        let mut world = World::start(settings).await;
-        world.judged = true;
+        let world = World::start(settings).await;
         let mut run = Run::new(&world).await;
         for line in script::parse(requests) {
             if let Err(fault) = run.send(&line).await {

@@ -12,9 +12,13 @@ use serde_json::{Value, json};
 /// How many rows a call may have.
 const ROWS: usize = 100;
 
-/// Keeps a job for what was done at once, a row of results for each record, and answers as if it were queued.
-pub fn finish(world: &mut World, caller: &Caller, results: Vec<Value>) -> Reply {
-    queue(world, caller, Deed::Done, results, None)
+/// Queues the merging of tickets into another one: the first row has all there is to do, the others tell of their ticket.
+pub fn merge(world: &mut World, caller: &Caller, target: i64, ids: &[i64], said: [(String, bool); 2]) -> Reply {
+    let mut rows: Vec<_> = ids.iter().map(|id| json!({"id": id, "target": target})).collect();
+    if let Some(first) = rows.first_mut() {
+        (first["ids"], first["said"]) = (json!(ids), json!(said));
+    }
+    queue(world, caller, Deed::Merge, rows, None)
 }
 
 /// Queues a job, unless too many are on their way.
@@ -75,7 +79,7 @@ fn class(deed: Deed) -> &'static str {
         Deed::Delete(Kind::Organization) => "OrganizationBulkDeleteJob",
         Deed::Create(Kind::Ticket) => "TicketBulkImportJob",
         Deed::Erase => "TicketBulkScrubJob",
-        Deed::Update(Kind::Ticket) | Deed::Delete(Kind::Ticket) | Deed::Done => "TicketBulkUpdateJob",
+        Deed::Update(Kind::Ticket) | Deed::Delete(Kind::Ticket) | Deed::Spam | Deed::Merge => "TicketBulkUpdateJob",
         Deed::Create(Kind::Membership | Kind::GroupMembership) => "MembershipBulkCreateJob",
         Deed::Update(Kind::Membership | Kind::GroupMembership) => "MembershipBulkUpdateJob",
         Deed::Delete(Kind::Membership | Kind::GroupMembership) => "MembershipBulkDeleteJob",
@@ -138,6 +142,7 @@ fn call(
             (Deed::Update(kind), "updated")
         }
         ("DELETE", "destroy_many") => (Deed::Delete(kind), "deleted"),
+        ("PUT", "mark_many_as_spam") if kind == Kind::Ticket => (Deed::Spam, "updated"),
         _ => return None,
     };
     let rows = match rows(world, req, kind, names) {

@@ -93,9 +93,27 @@ fn carry_out(world: &mut World, caller: &Caller, deed: Deed, index: usize, row: 
             world.permanently_delete_ticket(caller.by(), caller.now, id)?;
             Ok(json!({"id": id, "action": "delete", "status": "Deleted", "success": true}))
         }
-        // Done when it was asked for: the row is what became of it.
-        Deed::Done => Ok(row.clone()),
+        Deed::Spam => {
+            let id = meant(world, Kind::Ticket, row)?;
+            world.mark_as_spam(caller.by(), caller.now, id)?;
+            Ok(json!({"id": id, "action": "delete", "status": "Deleted", "success": true}))
+        }
+        Deed::Merge => merge(world, caller, row),
     }
+}
+
+/// Merges everything at its first row; a later one tells whether its ticket was.
+fn merge(world: &mut World, caller: &Caller, row: &Value) -> Done {
+    let (id, target) = (row["id"].as_i64().unwrap_or_default(), row["target"].as_i64().unwrap_or_default());
+    if row.get("ids").is_some() {
+        let (ids, said): (Vec<i64>, [(String, bool); 2]) = (acts::read(&row["ids"])?, acts::read(&row["said"])?);
+        let said = [(said[0].0.as_str(), said[0].1), (said[1].0.as_str(), said[1].1)];
+        world.merge_tickets(caller.by(), caller.now, target, &ids, said)?;
+    }
+    if world.tickets.get(&id).is_none_or(|ticket| ticket.merged_into != Some(target)) {
+        return Err(Refusal::invalid("base", format!("Ticket {id} cannot be merged"), "InvalidValue"));
+    }
+    Ok(json!({"id": id, "action": "update", "status": "Updated", "success": true}))
 }
 
 fn create(world: &mut World, caller: &Caller, kind: Kind, index: usize, row: &Value) -> Done {
