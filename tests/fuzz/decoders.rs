@@ -205,3 +205,28 @@ fn errors_fit_for_logs() {
         error(&bytes)
     });
 }
+
+/// What was found before: lists of many small things that took many times their bytes, or compared each with each.
+#[test]
+fn many_small_parts_are_bounded() {
+    let settings = settings();
+    let ctx = context(&settings);
+    let many = |one: &dyn Fn(usize) -> String| (0..20_000).map(one).collect::<Vec<_>>().join(",");
+    let update = |children: &str| {
+        let text = format!("{{\"ticket_id\":5,\"timestamp\":1601357503,\"child_events\":[{children}]}}");
+        RawValue::from_string(text).expect("JSON")
+    };
+    let refused = decode::ticket_event(&update(&many(&|_| "{}".into())), &ctx).expect_err("too many parts");
+    assert!(refused.reason.contains("more parts"), "{}", refused.reason);
+    let (from, to) = (many(&|n| format!("\"a{n}\"")), many(&|n| format!("\"b{n}\"")));
+    let change = format!("{{\"event_type\":\"Change\",\"tags\":[{to}],\"previous_value\":[{from}]}}");
+    let event = decode::ticket_event(&update(&change), &ctx).expect("an update");
+    assert_eq!(event.activities.len(), 2, "tags added, tags removed");
+    let rows = format!("{{\"id\":\"a\",\"results\":[{}]}}", many(&|_| "{}".into()));
+    let job = decode::job_status(&RawValue::from_string(rows).expect("JSON")).expect("a job");
+    assert_eq!(job.rows.len(), 1_000);
+    let options = many(&|n| format!("{{\"value\":\"{n}\"}}"));
+    let field = format!("{{\"id\":1,\"key\":\"plan\",\"custom_field_options\":[{options}]}}");
+    let (defs, _) = decode::field_defs("person", &[RawValue::from_string(field).expect("JSON")]);
+    assert_eq!(defs[0].options.as_ref().and_then(Value::as_array).map(Vec::len), Some(5_000));
+}
