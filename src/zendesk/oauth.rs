@@ -139,23 +139,7 @@ impl TokenEndpoint {
         })?;
         let status = response.status().as_u16();
         let bytes = body::read(response, self.most_bytes).await.map_err(TokenError::Unsure)?;
-        if status != 200 {
-            return Err(refusal(status, &bytes));
-        }
-        let granted: Granted = serde_json::from_slice(&bytes)
-            .map_err(|_| unsure("the answer of the token endpoint holds no access token"))?;
-        let refresh_token =
-            granted.refresh_token.ok_or_else(|| unsure("the answer of the token endpoint holds no refresh token"))?;
-        let life =
-            |seconds: Option<i64>, usual: i64, most: i64| Duration::seconds(seconds.unwrap_or(usual).clamp(60, most));
-        Ok(Pair {
-            access_token: granted.access_token,
-            refresh_token,
-            scopes: granted.scope.unwrap_or_default().split_whitespace().map(str::to_string).collect(),
-            issued_at: now,
-            access_expires_at: now + life(granted.expires_in, ACCESS_SECS, ACCESS_SECS),
-            refresh_expires_at: now + life(granted.refresh_token_expires_in, USUAL_REFRESH_SECS, REFRESH_SECS),
-        })
+        pair(status, &bytes, now)
     }
 
     /// Takes back an access token, with what renews it. One that is no longer good counts as taken back.
@@ -168,6 +152,30 @@ impl TokenEndpoint {
             status => Err(Kind::Server(status)),
         }
     }
+}
+
+/// What an answer of the token endpoint means.
+///
+/// # Errors
+/// When it is a refusal, or holds no pair of tokens.
+pub fn pair(status: u16, body: &[u8], now: DateTime<Utc>) -> Result<Pair, TokenError> {
+    if status != 200 {
+        return Err(refusal(status, body));
+    }
+    let granted: Granted =
+        serde_json::from_slice(body).map_err(|_| unsure("the answer of the token endpoint holds no access token"))?;
+    let refresh_token =
+        granted.refresh_token.ok_or_else(|| unsure("the answer of the token endpoint holds no refresh token"))?;
+    let life =
+        |seconds: Option<i64>, usual: i64, most: i64| Duration::seconds(seconds.unwrap_or(usual).clamp(60, most));
+    Ok(Pair {
+        access_token: granted.access_token,
+        refresh_token,
+        scopes: granted.scope.unwrap_or_default().split_whitespace().map(str::to_string).collect(),
+        issued_at: now,
+        access_expires_at: now + life(granted.expires_in, ACCESS_SECS, ACCESS_SECS),
+        refresh_expires_at: now + life(granted.refresh_token_expires_in, USUAL_REFRESH_SECS, REFRESH_SECS),
+    })
 }
 
 fn unsure(words: &str) -> TokenError {

@@ -220,7 +220,8 @@ impl Purses {
         for (place, draw) in draws.iter().enumerate() {
             let terms = self.shares.terms(draw.budget);
             let purse = self.purse(draw);
-            let told = told.get(place).copied().flatten();
+            let is_sane = |told: &Told| told.total.is_none_or(|total| terms.believes(total));
+            let told = told.get(place).copied().flatten().filter(is_sane);
             purse.answered(&terms, sent, now, told, refused_until.is_some());
             if place == refuser && refused_until.is_some() {
                 purse.report.refused_until = purse.report.refused_until.max(refused_until);

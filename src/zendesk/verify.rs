@@ -35,8 +35,8 @@ pub struct Recipient {
 /// Why a webhook is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// A header is missing or came twice.
-    #[error("signature or timestamp header missing or doubled")]
+    /// A header is missing, came twice, or holds no time.
+    #[error("signature or timestamp header missing, doubled or unreadable")]
     NoSignature,
     /// The signature is not made with our secret over these bytes.
     #[error("signature does not match")]
@@ -55,6 +55,8 @@ pub fn verify(
     let (Some(signature), Some(timestamp)) = (headers.signature, headers.timestamp) else {
         return Err(Rejected::NoSignature);
     };
+    // The two are signed as one text: a timestamp that is none may have begun or gone on in the body.
+    let signed_at = DateTime::parse_from_rfc3339(timestamp).map_err(|_| Rejected::NoSignature)?;
     let given = base64::engine::general_purpose::STANDARD.decode(signature).map_err(|_| Rejected::WrongSignature)?;
     let mut matches = false;
     for secret in &recipient.secrets {
@@ -66,8 +68,7 @@ pub fn verify(
     if !matches {
         return Err(Rejected::WrongSignature);
     }
-    let signed_at = DateTime::parse_from_rfc3339(timestamp).ok().map(|at| at.with_timezone(&Utc));
-    let late = signed_at.is_none_or(|at| (now - at).abs() > freshness);
+    let late = (now - signed_at.to_utc()).abs() > freshness;
     let envelope = envelope(body);
     let digest = || format!("sha256:{}", hex::encode(Sha256::digest(body)));
     Ok(Verified {
@@ -142,6 +143,21 @@ mod tests {
         check(&[SECRET], Some("not base64"), b"{}", Err(Rejected::WrongSignature));
         check(&[SECRET], Some(""), b"{}", Err(Rejected::WrongSignature));
         check(&[SECRET], None, b"{}", Err(Rejected::NoSignature));
+    }
+
+    #[test]
+    fn bytes_do_not_move_between_timestamp_and_body() {
+        let signature = sign(SECRET, AT, b"{}");
+        let recipient =
+            Recipient { workspace_id: 1, source_id: 2, name: String::new(), secrets: vec![SecretText::new(SECRET)] };
+        for cut in 0..AT.len() {
+            let (timestamp, rest) = AT.split_at(cut);
+            let headers =
+                SignatureHeaders { signature: Some(&signature), timestamp: Some(timestamp), invocation_id: None };
+            let body = format!("{rest}{{}}");
+            let found = verify(&recipient, headers, body.as_bytes(), DateTime::UNIX_EPOCH, Duration::minutes(15));
+            assert_eq!(found.map(|found| found.event_id), Err(Rejected::NoSignature), "{timestamp}");
+        }
     }
 
     #[test]

@@ -44,6 +44,14 @@ pub struct Terms {
     pub urgent_share: f64,
 }
 
+impl Terms {
+    /// Whether a total that a header tells can be one. No budget is smaller than the smallest plan's, or than is assumed:
+    /// one header that says 0 or 1 by mistake must not stop a source, nor one that says billions let it loose.
+    pub fn believes(&self, total: u32) -> bool {
+        (self.total.min(SMALLEST)..=LARGEST_TOTAL.max(self.total)).contains(&total)
+    }
+}
+
 /// What an answer's headers told of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
@@ -107,7 +115,7 @@ impl Window {
     /// Requests a window has: as Zendesk tells, or as is assumed.
     pub fn total(&self, terms: &Terms) -> u32 {
         let assumed = if self.is_heard { terms.total } else { terms.total.min(SMALLEST) };
-        self.total.unwrap_or(assumed).clamp(1, LARGEST_TOTAL.max(terms.total))
+        self.total.filter(|total| terms.believes(*total)).unwrap_or(assumed).clamp(1, LARGEST_TOTAL.max(terms.total))
     }
 
     /// Whether Zendesk's windows are known to be fixed.

@@ -1,5 +1,8 @@
 //! Audiences are kept up to date by what changes and by time passing: at every moment who is in is who a full look finds.
 
+mod command;
+mod measure;
+
 use crate::support::{Setup, World};
 use deskbridge::db;
 use deskbridge::db::audience_filter::Among;
@@ -69,6 +72,23 @@ fn varied() -> Vec<Value> {
     ]
 }
 
+/// Daemons that are killed in the midst of their work; their leases end before the next one comes.
+async fn crash(world: &World, rng: &mut StdRng, times: u32) {
+    for _ in 0..times {
+        let settings = (*world.ctx.settings).clone();
+        let daemon = deskbridge::app::context(settings, world.clock.clone()).expect("a daemon");
+        let pool = daemon.pool.clone();
+        let working = tokio::spawn(async move { while let Ok(true) = deskbridge::worker::run_due(&daemon).await {} });
+        for _ in 0..rng.random_range(0..3_000) {
+            tokio::task::yield_now().await;
+        }
+        working.abort();
+        _ = working.await;
+        pool.close().await;
+        world.advance(120, 0).await;
+    }
+}
+
 async fn live(seed: u64) {
     let world = World::synced(Setup {
         seed,
@@ -116,6 +136,8 @@ async fn live(seed: u64) {
             }
             _ => {
                 world.advance(rng.random_range(60..1_200), 10).await;
+                let crashes = rng.random_range(0..3);
+                crash(&world, &mut rng, crashes).await;
                 world.settle().await;
                 "life"
             }

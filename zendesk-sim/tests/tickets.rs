@@ -263,6 +263,22 @@ async fn many_are_marked_as_spam_by_a_job() {
 }
 
 #[tokio::test]
+async fn metadata_is_kept_with_its_audit() {
+    let world = World::start(Settings::default()).await;
+    let given = json!({"ticket": {"comment": {"body": "Hi"}, "metadata": {"order": 7}}});
+    let places = [("/audit/metadata/custom", json!({"order": 7}))];
+    let made = world.expect("POST /tickets", given, 201, &places).await;
+    let path = format!("PUT /tickets/{}", made["ticket"]["id"]);
+    let given = |value: Value| json!({"ticket": {"priority": "low", "metadata": value}});
+    let places = [("/audit/metadata/custom", json!({"step": "two"}))];
+    world.expect(&path, given(json!({"step": "two"})), 200, &places).await;
+    // What changes nothing leaves no audit, and nothing is kept.
+    world.expect(&path, given(json!({"step": "three"})), 200, &places).await;
+    let places = [("/audits/0/metadata/custom", json!({"order": 7})), ("/count", json!(2))];
+    world.expect(&format!("GET /tickets/{}/audits", made["ticket"]["id"]), NONE, 200, &places).await;
+}
+
+#[tokio::test]
 async fn a_ticket_takes_five_thousand_comments() {
     let world = World::start(Settings { users: Some(5), tickets: Some(0), ..Settings::default() }).await;
     let me = world.expect("GET /users/me", NONE, 200, &[]).await["user"]["id"].clone();

@@ -45,6 +45,19 @@ async fn users_are_checked_when_made() {
 }
 
 #[tokio::test]
+async fn whoever_asked_more_than_ten_thousand_times_is_not_merged() {
+    let world = World::start(Settings { users: Some(1), tickets: Some(10_500), ..Settings::default() }).await;
+    let people = world.expect("GET /users?role=end-user", NONE, 200, &[]).await;
+    let id = people["users"][0]["id"].clone();
+    let related = world.expect(&format!("GET /users/{id}/related"), NONE, 200, &[]).await;
+    let asked = related["user_related"]["requested_tickets"].as_u64().expect("a number");
+    assert!(asked > 10_000, "{asked}: {people}");
+    let other = world.act(json!({"do": "create_user", "name": "Other"})).await["id"].clone();
+    let merge = json!({"user": {"id": other}});
+    world.expect(&format!("PUT /users/{id}/merge"), merge, 422, &[("/error", json!("RecordInvalid"))]).await;
+}
+
+#[tokio::test]
 async fn create_or_update_finds_without_regard_to_case_and_takes_the_new_one() {
     let world = World::start(Settings::default()).await;
     let ask = |given: Value| json!({ "user": given });

@@ -15,6 +15,9 @@ use crate::model::stream::Stream;
 use crate::model::ticket::FormerRequester;
 use crate::rules::activity::{Comment, Update, comment_added, merged, opened, tags_changed};
 
+/// Parts of one update; what has more is no update that Zendesk made.
+const MAX_CHILDREN: usize = 10_000;
+
 /// One update of a ticket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditEvent {
@@ -67,6 +70,9 @@ parts! {
     left "html_body" | "plain_body" | "via_reference_id" | "audit_id" | "metadata" | "created_at"
 }
 
+/// The reason for refusing an update of too many parts.
+const TOO_MANY: &str = "the update has more parts than any has";
+
 /// One row of incremental `ticket_events` with its `child_events`; a REST audit with its `events` is read alike.
 pub fn ticket_event(raw: &RawValue, ctx: &DecodeContext<'_>) -> Result<AuditEvent, Refused> {
     let stream = Stream::TicketEvents.as_str();
@@ -79,7 +85,16 @@ pub fn ticket_event(raw: &RawValue, ctx: &DecodeContext<'_>) -> Result<AuditEven
     let updater = lenient.id("updater_id", parts.updater.or(parts.author)).value();
     let mut children = Vec::new();
     if let Some(list) = parts.children.or(parts.events) {
-        elements(list.get(), |child| children.extend(Child::read(child.get())));
+        let mut count = 0;
+        elements(list.get(), |child| {
+            count += 1;
+            if count <= MAX_CHILDREN {
+                children.extend(Child::read(child.get()));
+            }
+        });
+        if count > MAX_CHILDREN {
+            return Err(refuse(stream, &id, TOO_MANY, raw));
+        }
     }
     let mut event = AuditEvent {
         ticket_id,

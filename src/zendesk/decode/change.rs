@@ -103,9 +103,10 @@ impl Field {
     ) -> Vec<ActivityDraft> {
         match self {
             Field::Tags => {
+                // Sorted: a hundred thousand tags must not be compared each with each.
                 let (from, to) = (words(from), words(to));
-                let added: Vec<String> = to.iter().filter(|tag| !from.contains(tag)).cloned().collect();
-                let removed: Vec<String> = from.iter().filter(|tag| !to.contains(tag)).cloned().collect();
+                let added: Vec<String> = to.iter().filter(|tag| from.binary_search(tag).is_err()).cloned().collect();
+                let removed: Vec<String> = from.iter().filter(|tag| to.binary_search(tag).is_err()).cloned().collect();
                 tags_changed(update, &added, &removed)
             }
             Field::System(name) => changed(update, name, &self.text(from), &self.text(to)),

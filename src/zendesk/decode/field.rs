@@ -113,6 +113,9 @@ fn field_def(entity: &'static str, raw: &RawValue) -> Result<Option<FieldDef>, R
     Ok(Some(FieldDef { entity, key, kind, title, remote_id, options: parts.options.and_then(options), active }))
 }
 
+/// Options of a field that are kept.
+const MAX_OPTIONS: usize = 5_000;
+
 /// `[{value, name}]`, in Zendesk's order.
 fn options(raw: &RawValue) -> Option<Value> {
     let mut list = Vec::new();
@@ -127,7 +130,7 @@ fn options(raw: &RawValue) -> Option<Value> {
             "name" => name = text(raw),
             _ => {}
         });
-        if !value.is_empty() {
+        if !value.is_empty() && list.len() < MAX_OPTIONS {
             list.push(json!({"value": value, "name": name}));
         }
     });

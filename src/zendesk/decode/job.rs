@@ -7,6 +7,9 @@ use serde_json::value::RawValue;
 use super::json::{Json, elements, member, members, parts, view};
 use super::lenient::{Lenient, Said};
 
+/// Rows of a job that are read; the jobs that we know take 100 records.
+const MAX_ROWS: usize = 1_000;
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobStatus {
@@ -67,7 +70,11 @@ pub fn job_status(raw: &RawValue) -> Option<JobStatus> {
     };
     match parts.results.map(|results| (view(results), results)) {
         Some((Json::Array, list)) => {
-            elements(list.get(), |row| job.rows.extend(Row::read(row.get()).map(|row| row.decode())));
+            elements(list.get(), |row| {
+                if job.rows.len() < MAX_ROWS {
+                    job.rows.extend(Row::read(row.get()).map(|row| row.decode()));
+                }
+            });
         }
         // One result for all of them.
         Some((Json::Object, one)) => job.rows.extend(Row::read(one.get()).map(|row| row.decode())),

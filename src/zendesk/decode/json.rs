@@ -146,6 +146,9 @@ fn unicode(text: &str) -> (char, usize) {
     }
 }
 
+/// Keys that nobody knows of one object that are kept; Zendesk's largest records have fewer than 100 keys in all.
+pub(super) const MAX_UNKNOWN: usize = 1_000;
+
 /// Declares the parts of a wire object: the keys that are read, the keys that are known and left alone, and all others.
 macro_rules! parts {
     ($(#[$doc:meta])* $name:ident { $($field:ident $key:literal,)* } left $left:pat) => {
@@ -153,7 +156,7 @@ macro_rules! parts {
         #[derive(Default)]
         struct $name<'a> {
             $($field: Option<&'a RawValue>,)*
-            /// Keys that nobody knows.
+            /// Keys that nobody knows; one more than [`MAX_UNKNOWN`](super::json::MAX_UNKNOWN) where there were too many.
             #[allow(dead_code, reason = "not every kind of record has a place for them")]
             unknown: Vec<(Cow<'a, str>, &'a RawValue)>,
         }
@@ -165,7 +168,8 @@ macro_rules! parts {
                 let whole = members(text, |key, value| match &*key {
                     $($key => parts.$field = Some(value),)*
                     $left => {}
-                    _ => parts.unknown.push((key, value)),
+                    _ if parts.unknown.len() <= super::json::MAX_UNKNOWN => parts.unknown.push((key, value)),
+                    _ => {}
                 });
                 whole.then_some(parts)
             }

@@ -7,7 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-use super::json::{Json, elements, members, view};
+use super::json::{Json, MAX_UNKNOWN, elements, members, view};
 use crate::model::field::Given;
 use crate::model::record::Problem;
 
@@ -19,6 +19,9 @@ const MAX_TREE: usize = 256 * 1024;
 
 /// The longest key of a custom field, in bytes.
 pub(super) const MAX_KEY: usize = 255;
+
+/// The most JSON of all custom fields of one record, in bytes: a tree takes many times its text in memory.
+const MAX_TREES: usize = 1024 * 1024;
 
 /// The most problems of one record that are noted.
 const MAX_PROBLEMS: usize = 50;
@@ -67,6 +70,8 @@ impl Said<String> {
 #[derive(Default)]
 pub(super) struct Lenient {
     pub(super) problems: Vec<Problem>,
+    /// Bytes of JSON that became trees.
+    trees: usize,
 }
 
 impl Lenient {
@@ -172,6 +177,7 @@ impl Lenient {
         let mut words = Vec::new();
         let mut size = 0;
         elements(raw.get(), |element| match view(element) {
+            Json::Text(text) if text.is_empty() => {}
             Json::Text(text) if size + text.len() <= MAX_TREE => {
                 size += text.len();
                 words.push(self.clean(part, text));
@@ -186,9 +192,13 @@ impl Lenient {
     /// A value of any type, such as a custom field's, fit for Postgres.
     pub(super) fn any(&mut self, part: &str, raw: &RawValue) -> Option<Value> {
         let tree = raw.get().starts_with(['[', '{']);
-        if tree && raw.get().len() > MAX_TREE {
-            self.problem(part, "too long; left out");
-            return None;
+        if tree {
+            let trees = self.trees + raw.get().len();
+            if raw.get().len() > MAX_TREE || trees > MAX_TREES {
+                self.problem(part, "too long; left out");
+                return None;
+            }
+            self.trees = trees;
         }
         let mut marks = Marks::default();
         let value = tidy(raw, MAX_DEPTH, &mut marks);
@@ -214,7 +224,10 @@ impl Lenient {
         }
         let mut left = MAX_TREE;
         let mut kept = Map::new();
-        for (key, raw) in keys {
+        if keys.len() > MAX_UNKNOWN {
+            self.problem("unknown keys", "too many; some were left out");
+        }
+        for (key, raw) in keys.into_iter().take(MAX_UNKNOWN) {
             match left.checked_sub(key.len() + raw.get().len()) {
                 Some(rest) => left = rest,
                 None => {
@@ -345,6 +358,25 @@ mod tests {
         let tree = raw(&format!("[{}1]", "1,".repeat(MAX_TREE)));
         assert_eq!(lenient.any("tree", &tree), None);
         assert_eq!(lenient.problems.iter().map(|problem| problem.part.as_str()).collect::<Vec<_>>(), ["notes", "tree"]);
+    }
+
+    #[test]
+    fn many_small_parts_are_no_way_around_the_limits() {
+        let mut lenient = Lenient::default();
+        let empty = raw(&format!("[{}\"a\"]", "\"\",".repeat(100_000)));
+        let words = lenient.words("tags", Some(&empty)).value().expect("a list");
+        assert_eq!((words.as_slice(), words.capacity() < 100), (&["a".to_owned()][..], true));
+        let one = raw("1");
+        let keys = (0..=MAX_UNKNOWN).map(|number| (Cow::Owned(number.to_string()), &*one)).collect();
+        let kept = lenient.unknown(keys).expect("some are kept");
+        assert_eq!(kept.as_object().map(Map::len), Some(MAX_UNKNOWN));
+        let tree = raw(&format!("[{}1]", "1,".repeat(MAX_TREE / 2 - 2)));
+        let kept = (0..8).filter(|_| lenient.any("tree", &tree).is_some()).count();
+        assert_eq!(kept, MAX_TREES / MAX_TREE);
+        assert_eq!(
+            lenient.problems.iter().map(|problem| problem.part.as_str()).collect::<Vec<_>>(),
+            ["unknown keys", "tree"]
+        );
     }
 
     #[test]

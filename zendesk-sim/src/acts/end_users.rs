@@ -154,6 +154,7 @@ impl World {
                 author_id: by.user_id,
                 channel: by.channel,
                 events,
+                custom: serde_json::Value::Null,
             });
         }
         ids

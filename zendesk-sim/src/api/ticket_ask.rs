@@ -67,13 +67,26 @@ impl World {
     /// Makes a ticket as a request asks.
     pub fn make_ticket(&mut self, caller: &Caller, given: &Value) -> Result<i64, Refusal> {
         let patch = self.ticket_patch(caller, None, given)?;
-        self.create_ticket(caller.by(), caller.now, patch)
+        let id = self.create_ticket(caller.by(), caller.now, patch)?;
+        self.keep_metadata(id, 0, given);
+        Ok(id)
     }
 
     /// Changes a ticket as a request asks.
     pub fn change_ticket(&mut self, caller: &Caller, id: i64, given: &Value) -> Result<(), Refusal> {
         let patch = self.ticket_patch(caller, Some(id), given)?;
-        self.update_ticket(caller.by(), caller.now, id, patch)
+        let before = self.tickets.get(&id).map_or(0, |ticket| ticket.audits.len());
+        self.update_ticket(caller.by(), caller.now, id, patch)?;
+        self.keep_metadata(id, before, given);
+        Ok(())
+    }
+
+    /// Keeps what a write says beside the ticket with the audit it made, if it made one.
+    fn keep_metadata(&mut self, id: i64, place: usize, given: &Value) {
+        let audit = self.tickets.get_mut(&id).and_then(|ticket| ticket.audits.get_mut(place));
+        if let (Some(audit), true) = (audit, given["metadata"].is_object()) {
+            audit.custom = given["metadata"].clone();
+        }
     }
 
     /// What a request asks of a ticket: words checked, people found, files taken.

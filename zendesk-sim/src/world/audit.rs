@@ -17,6 +17,8 @@ pub struct Audit {
     pub channel: &'static str,
     /// What changed.
     pub events: Vec<AuditEvent>,
+    /// What the asker had kept with it (`metadata` of a write); null for most.
+    pub custom: Value,
 }
 
 /// One change within an update.
@@ -198,7 +200,7 @@ impl Comment {
             audit_id: audit.id,
             via: (place != Place::Audit).then(|| Via::of(audit.channel)),
             created_at: (place != Place::Audit).then_some(audit.created_at),
-            metadata: (place == Place::List).then(|| metadata(audit.author_id)),
+            metadata: (place == Place::List).then(|| audit.metadata()),
             via_reference_id: child.then_some(None),
             event_type: child.then_some("Comment"),
         }
@@ -211,7 +213,7 @@ fn escape(text: &str) -> String {
 }
 
 /// What Zendesk tells about where an author was: documentation addresses only.
-pub fn metadata(author_id: i64) -> Value {
+fn metadata(author_id: i64) -> Value {
     if author_id < 0 {
         return json!({"system": {}, "custom": {}});
     }
@@ -293,6 +295,15 @@ impl Audit {
     pub fn as_rest(&self, ticket_id: i64, host: &str) -> Value {
         let events: Vec<_> = self.events.iter().map(|event| event.as_rest(self, host)).collect();
         json!({"id": self.id, "ticket_id": ticket_id, "created_at": self.created_at, "author_id": self.author_id,
-            "metadata": metadata(self.author_id), "via": Via::of(self.channel), "events": events})
+            "metadata": self.metadata(), "via": Via::of(self.channel), "events": events})
+    }
+
+    /// Where the author was, and what they had kept.
+    fn metadata(&self) -> Value {
+        let mut told = metadata(self.author_id);
+        if !self.custom.is_null() {
+            told["custom"] = self.custom.clone();
+        }
+        told
     }
 }

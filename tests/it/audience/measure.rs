@@ -1,0 +1,58 @@
+//! How long everybody takes. Run by hand: `DESKBRIDGE_PEOPLE=1000000 cargo test --release --test it audience::measure -- --ignored --nocapture`;
+//! each person has twenty activities.
+
+use crate::support;
+use deskbridge::db::audience_filter::{Among, find};
+use deskbridge::model::filter::Moment;
+use deskbridge::rules::filter::read;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use std::time::Instant;
+
+const NOW: &str = "2026-03-31T12:00:00Z";
+
+async fn fill(db: &mut PgConnection, people: i64) {
+    let statements = [
+        format!(
+            "INSERT INTO person (workspace_id, id, first_name, email, fields, email_consent, sms_consent, created_at, updated_at,
+                 created_source_id, created_record)
+             SELECT 1, n, 'Name' || n % 100, 'p' || n || '@x.io', jsonb_build_object('zd.tier', CASE n % 3 WHEN 0 THEN 'gold' ELSE 'tin' END,
+                 'zd.seats', n % 50), 'granted', 'unknown', '{NOW}', '{NOW}', 1, n::text FROM generate_series(1, {people}) n"
+        ),
+        format!(
+            "INSERT INTO activity (workspace_id, occurred_at, id, person_id, original_person_id, source_id, type, attributes, origin, recorded_at)
+             SELECT 1, '{NOW}'::timestamptz - (n * 7919 % 7776000) * interval '1 second', gen_random_uuid(), n % {people} + 1, n % {people} + 1, 1,
+                 (ARRAY['zd.ticket.created', 'zd.ticket.comment_added', 'zd.ticket.solved', 'zd.satisfaction.rated'])[n / {people} % 4 + 1],
+                 '{{}}', 1, '{NOW}' FROM generate_series(1::bigint, {people} * 20) n"
+        ),
+        "ANALYZE".to_string(),
+    ];
+    for sql in statements {
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *db).await.expect("filled");
+    }
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn everybody_is_asked() {
+    let people = std::env::var("DESKBRIDGE_PEOPLE").ok().and_then(|people| people.parse().ok()).unwrap_or(20_000);
+    let mut db = PgConnection::connect(&support::database()).await.expect("the database answers");
+    let now = NOW.parse().expect("a time");
+    let (before, after) = (now - chrono::Months::new(4), now + chrono::Months::new(1));
+    deskbridge::db::partition::ensure_months(&mut db, before, after).await.expect("partitions");
+    fill(&mut db, people).await;
+    let filter = read(&json!({"all": [
+        {"field": "zd.tier", "is": "gold"},
+        {"field": "zd.seats", "greater_than": 10},
+        {"field": "email", "contains": "@x"},
+        {"activity": "zd.ticket.created", "count": ">= 2", "within": "30 days"},
+        {"activity": "zd.satisfaction.rated", "count": 0, "within": "14 days"},
+    ]}));
+    let filter = filter.expect("a filter");
+    for _ in 0..3 {
+        let started = Instant::now();
+        let moment = Moment { now, zone: chrono_tz::Tz::UTC };
+        let found = find(&mut db, 1, &filter, Among::Everybody, moment).await.expect("found").len();
+        eprintln!("{found} of {people} people in {} ms", started.elapsed().as_millis());
+    }
+}
