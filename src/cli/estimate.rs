@@ -68,7 +68,7 @@ async fn ask(session: &Session, name: &str) -> anyhow::Result<counts::AccountCou
 
 fn report(session: &Session, counts: &Counts, format: Format) {
     let zendesk = &session.ctx.settings.zendesk;
-    let readings = readings(counts, u64::try_from(zendesk.page_size).unwrap_or(1000));
+    let readings = readings(counts, u64::from(zendesk.page_size));
     let plans = PLANS.map(|plan| (plan, duration(&readings, plan, zendesk.requests_share)));
     if format.json {
         let streams = readings.iter().map(|reading| {
