@@ -209,6 +209,7 @@ fn errors_fit_for_logs() {
 /// What was found before: lists of many small things that took many times their bytes, or compared each with each.
 #[test]
 fn many_small_parts_are_bounded() {
+    let _alone = crate::alone();
     let settings = settings();
     let ctx = context(&settings);
     let many = |one: &dyn Fn(usize) -> String| (0..20_000).map(one).collect::<Vec<_>>().join(",");

@@ -113,6 +113,7 @@ fn no_header_stops_a_source_for_good() {
 
 #[test]
 fn one_absurd_total_is_no_limit() {
+    let _alone = crate::alone();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for total in ["0", "1", "9", "3579139997"] {
         let headers = vec![

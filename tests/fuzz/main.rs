@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
@@ -27,6 +27,11 @@ static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Targets run one after another: the memory that is counted is the whole process's.
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test runs. Every test here does, since its memory would be counted as another's.
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Seconds of a target, unless `DESKBRIDGE_FUZZ_SECONDS` says another number.
 const SECONDS: u64 = 2;
@@ -50,7 +55,7 @@ fn fuzz<S: Strategy>(target: &str, strategy: &S, property: impl Fn(S::Value) -> 
 where
     S::Value: Debug,
 {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let seed = setting("DESKBRIDGE_FUZZ_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let time = Duration::from_secs(setting("DESKBRIDGE_FUZZ_SECONDS").unwrap_or(SECONDS));
     let config = Config { cases: ROUND, failure_persistence: None, max_shrink_iters: 2_000, ..Config::default() };
@@ -110,6 +115,7 @@ fn within<T>(input: usize, times: usize, besides: usize, work: impl FnOnce() -> 
 
 #[test]
 fn a_failure_is_found_shrunk_and_repeated_by_its_seed() {
+    let _alone = alone();
     let found = |seed: u64| {
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes(seed, "itself", 0));
         let config = Config { cases: 1_000, failure_persistence: None, ..Config::default() };
