@@ -160,7 +160,10 @@ impl Judge {
                 found.extend(surplus::findings(&self.document, schema, body));
             }
             (Some(_), None) => found.push(Finding::new("", &route.pointer(), "a body, where none is said to be")),
-            (None, Some(_)) if self.document[&place]["required"] == true => {
+            (None, Some(_))
+                if self.document.pointer(&format!("{}/requestBody/required", route.pointer()))
+                    == Some(&true.into()) =>
+            {
                 found.push(Finding::new("", &place, "no body, where one is said to be"));
             }
             (None, _) => {}

@@ -12,7 +12,7 @@ use crate::rules::retry::{self, Failure, Retry};
 use base64::Engine;
 use chrono::{DateTime, Duration, Utc};
 use futures_util::future::BoxFuture;
-use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
@@ -201,7 +201,7 @@ impl Client {
             Denied::Ledger(why) => Kind::BudgetsUnknown(why),
         })?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
-        request = request.header(AUTHORIZATION, &authorization).header("accept", "application/json");
+        request = request.header(AUTHORIZATION, &authorization);
         if let Some(sent) = sent {
             request = request.json(sent);
         }
@@ -333,6 +333,7 @@ pub(super) fn http(options: &ClientOptions) -> Result<reqwest::Client, ApiError>
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .user_agent(&options.user_agent)
+        .default_headers(HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]))
         .build()
         .map_err(|error| failed("client", Kind::Network(error.to_string())))
 }

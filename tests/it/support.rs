@@ -1,6 +1,7 @@
 //! What every test starts from: a database of its own, a simulated Zendesk with a driven clock, and the daemon's parts,
 //! whose jobs the test runs by hand. Nothing sleeps: time is moved.
 
+use crate::asked::Witness;
 use chrono::{DateTime, Utc};
 use deskbridge::clock::Clock;
 use deskbridge::config::Settings;
@@ -86,7 +87,7 @@ pub struct World {
     pub sim: SimDoor,
     /// Where the daemon takes webhooks.
     pub public_url: String,
-    _sim: Sim,
+    _sim: Witness,
     _stop: CancellationToken,
 }
 
@@ -123,6 +124,7 @@ impl World {
             start: Some(START.into()),
             limits: Some(if setup.limits { "on" } else { "off" }.into()),
             breaker: Some("off".into()),
+            keep_requests: Some(10_000),
             ..SimSettings::default()
         };
         (setup.account)(&mut options);
@@ -138,7 +140,7 @@ impl World {
         deskbridge::app::prepare(&ctx).await.expect("prepared");
         let stop = CancellationToken::new();
         serve(&ctx, listener, &stop);
-        World { ctx, clock, sim: door, public_url, _sim: sim, _stop: stop }
+        World { ctx, clock, sim: door, public_url, _sim: Witness(sim), _stop: stop }
     }
 
     /// A world with a source `acme` whose first sync is complete.

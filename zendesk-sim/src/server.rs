@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::deliver;
 use crate::http::bad::{self, Sent};
 use crate::http::gate::{Gate, Traffic};
+use crate::http::kept::Kept;
 use crate::http::limits::{Limits, Terms};
 use crate::http::wire::Tap;
 use crate::http::{Reply, Req};
@@ -78,6 +79,7 @@ pub struct Sim {
     pub url: String,
     /// Everything a client has to know, as printed by the binary.
     pub about: Value,
+    shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
 
@@ -87,7 +89,7 @@ impl Sim {
     pub async fn start(options: Options) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let served = runtime.spawn(serve(options)).await;
-        let (url, about) = match served.map_err(std::io::Error::other).flatten() {
+        let (url, about, shared) = match served.map_err(std::io::Error::other).flatten() {
             Ok(served) => served,
             Err(e) => {
                 // A runtime must not be dropped where it cannot wait for its threads.
@@ -95,7 +97,12 @@ impl Sim {
                 return Err(e);
             }
         };
-        Ok(Self { url, about, runtime: Some(runtime) })
+        Ok(Self { url, about, shared, runtime: Some(runtime) })
+    }
+
+    /// The latest requests, as `GET /_sim/requests/kept` tells them; for when nobody can wait for an answer.
+    pub fn kept(&self) -> Value {
+        self.shared.gate().kept.as_json()
     }
 
     /// Ends the simulation.
@@ -111,7 +118,7 @@ impl Drop for Sim {
 }
 
 /// Starts everything and answers where it is.
-async fn serve(options: Options) -> std::io::Result<(String, Value)> {
+async fn serve(options: Options) -> std::io::Result<(String, Value, Arc<Shared>)> {
     // Webhooks go over plain HTTP, but built together with the daemon, the client wants a TLS provider. An error only says
     // that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -149,6 +156,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
             journal,
             limits: Limits::default(),
             traffic: Traffic::default(),
+            kept: Kept::new(options.keep_requests),
             limited: options.limits,
             terms,
         }),
@@ -163,7 +171,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         tokio::spawn(life::background(Arc::clone(&shared), options.life));
     }
     if !shared.clock.is_driven() {
-        tokio::spawn(bulk::work::background(shared));
+        tokio::spawn(bulk::work::background(Arc::clone(&shared)));
     }
     if let Some(tls) = tls {
         let router = router.clone();
@@ -173,7 +181,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value)> {
         // Serving ends only with the runtime itself.
         let _ = axum::serve(listener, router.into_make_service_with_connect_info::<Tap>()).await;
     });
-    Ok((url, about))
+    Ok((url, about, shared))
 }
 
 fn about(world: &World, url: &str) -> Value {
@@ -194,6 +202,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if req.path.starts_with("/_sim") {
         return respond(admin::answer(&shared, &req).await);
     }
+    shared.gate().kept.push(&req, bytes.len());
     let malformed = says_json(&head) && !bytes.is_empty() && req.body.is_null() && bytes.as_ref() != b"null";
     if malformed {
         return respond(Reply::bad("InvalidJSON", "The request body is not valid JSON"));

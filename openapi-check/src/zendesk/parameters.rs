@@ -17,7 +17,14 @@ const fn parameter(name: &'static str, path: &'static str, source: &'static str)
 }
 
 /// All of them.
-pub const PARAMETERS: &[Parameter] = &[parameter("page[size]", "*", "Z§7"), parameter("page[after]", "*", "Z§7")];
+pub const PARAMETERS: &[Parameter] = &[
+    parameter("page[size]", "*", "Z§7"),
+    parameter("page[after]", "*", "Z§7"),
+    parameter("per_page", "/api/v2/incremental/tickets/cursor", "Z§2"),
+    parameter("per_page", "/api/v2/incremental/ticket_events", "Z§2"),
+    parameter("include", "/api/v2/incremental/ticket_events", "Z§2"),
+    parameter("start_time", "/api/v2/satisfaction_ratings", "Z§4"),
+];
 
 /// Whether an operation takes a parameter that it does not declare.
 pub fn also(route: &Route, name: &str) -> bool {

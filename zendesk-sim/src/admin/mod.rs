@@ -6,6 +6,7 @@ pub mod tokens;
 pub mod truth;
 
 use crate::api::bulk;
+use crate::http::kept::Kept;
 use crate::http::{Reply, Req};
 use crate::life::generate;
 use crate::options::Faults;
@@ -42,6 +43,11 @@ fn at_once(shared: &Shared, req: &Req, method: &str, rest: &[&str]) -> Reply {
             "driven": shared.clock.is_driven(), "factor": shared.clock.factor()})),
         ("GET", ["deliveries"]) => Reply::ok(&gate.world.hooks.as_json()),
         ("GET", ["requests"]) => Reply::ok(&gate.traffic.as_json()),
+        ("GET", ["requests", "kept"]) => Reply::ok(&gate.kept.as_json()),
+        ("POST", ["requests", "keep"]) => {
+            gate.kept = Kept::new(req.body["latest"].as_u64().unwrap_or(0) as usize);
+            Reply::ok(&gate.kept.as_json())
+        }
         ("POST", ["requests", "reset"]) => {
             gate.traffic = crate::http::gate::Traffic::default();
             Reply::ok(&gate.traffic.as_json())

@@ -1,5 +1,6 @@
 //! The way of a request: counting, faults, who asks, limits, and on to its endpoint.
 use super::faults::{self, Fault};
+use super::kept::Kept;
 use super::limits::{self, Limits, Terms};
 use super::{Reply, Req, auth, weight};
 use crate::api;
@@ -36,6 +37,8 @@ pub struct Gate {
     pub limits: Limits,
     /// What was asked so far.
     pub traffic: Traffic,
+    /// The latest requests, where they are wanted.
+    pub kept: Kept,
     /// Whether budgets hold.
     pub limited: bool,
     /// On which terms.

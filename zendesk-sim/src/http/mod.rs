@@ -3,6 +3,7 @@ pub mod auth;
 pub mod bad;
 pub mod faults;
 pub mod gate;
+pub mod kept;
 pub mod limits;
 pub mod page;
 pub mod weight;

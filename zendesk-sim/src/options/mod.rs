@@ -83,6 +83,9 @@ pub struct Settings {
     /// How many records each record stands for: pages hold that many fewer, counts tell that many more [default: 1]
     #[arg(long)]
     pub row_weight: Option<usize>,
+    /// How many of the latest requests are kept to be looked at [default: 0]
+    #[arg(long)]
+    pub keep_requests: Option<usize>,
     /// Address of Sell's API; port 0 takes a free one [default: none]
     #[arg(long)]
     pub sell_listen: Option<String>,
@@ -127,6 +130,7 @@ impl Settings {
             breaker: self.breaker.or(under.breaker),
             journal: self.journal.or(under.journal),
             row_weight: self.row_weight.or(under.row_weight),
+            keep_requests: self.keep_requests.or(under.keep_requests),
             rates: self.rates.or(under.rates),
             jobs: self.jobs.or(under.jobs),
             exports: self.exports.or(under.exports),
@@ -185,6 +189,8 @@ pub struct Options {
     pub journal: Option<PathBuf>,
     /// How many records each record stands for.
     pub row_weight: usize,
+    /// How many of the latest requests are kept to be looked at.
+    pub keep_requests: usize,
     /// How limits are kept and told.
     pub rates: Rates,
     /// How bulk jobs go.
@@ -236,6 +242,7 @@ impl TryFrom<Settings> for Options {
             breaker: switch(given.breaker.as_deref(), "on", "off", "breaker")?,
             journal: given.journal,
             row_weight: given.row_weight.unwrap_or(1).max(1),
+            keep_requests: given.keep_requests.unwrap_or(0),
             rates: given.rates.unwrap_or_default(),
             jobs,
             exports: given.exports.unwrap_or_default(),
