@@ -108,7 +108,9 @@ pub fn answer(judge: &Judge, exchange: &Exchange) -> Vec<Finding> {
 
 /// Judges a request.
 pub fn request(judge: &Judge, asked: Asked<'_>) -> Verdict {
-    judge.request(Asked { path: plain(asked.path), ..asked }, parameters::also)
+    let mut verdict = judge.request(Asked { path: plain(asked.path), ..asked }, parameters::also);
+    parameters::excuse(&mut verdict, asked.query);
+    verdict
 }
 
 /// The path without its query and without `.json`.
