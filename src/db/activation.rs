@@ -1,0 +1,1 @@
+//! Table `activation`: definitions, roll-out, clock, what is wrong.

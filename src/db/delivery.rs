@@ -1,0 +1,1 @@
+//! Table `delivery`: what Zendesk was last given.

@@ -1,0 +1,1 @@
+//! Table `push_record`: what became of each record of a run.

@@ -1,0 +1,1 @@
+//! Table `push_run`: runs of activations.

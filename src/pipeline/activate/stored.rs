@@ -1,0 +1,1 @@
+//! Activations as they are stored, with their definitions read.

@@ -1,0 +1,1 @@
+//! What is wanted, what Zendesk has, what we last wrote → what is sent (three-way).

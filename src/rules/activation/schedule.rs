@@ -1,0 +1,1 @@
+//! When an activation's clock is next due.

@@ -1,0 +1,1 @@
+//! What a record shows, read again, of a call whose outcome nobody knows.
