@@ -23,6 +23,7 @@ pub mod field_def;
 pub mod grant;
 pub mod identity;
 pub mod job;
+pub mod journey;
 pub mod merge;
 pub mod nobody;
 pub mod organization;

@@ -4,6 +4,7 @@
 //! What it takes from the daemon are words (`rules::name`, `model::phone`), each tested by itself.
 
 mod activities;
+pub mod delivered;
 mod findings;
 mod people;
 mod tickets;
@@ -11,6 +12,7 @@ mod truth;
 
 use super::sim::Door;
 use crate::pipeline::context::Context;
+use delivered::Members;
 use findings::Findings;
 pub use findings::{CompareError, Difference};
 use std::collections::BTreeMap;
@@ -18,11 +20,18 @@ use truth::{Ours, Truth};
 
 /// Compares all that a source has brought with the simulated Zendesk behind `door` (`http://127.0.0.1:PORT/_sim`).
 ///
+/// With `members`, what the demo's activation has written of them is compared as well.
+///
 /// To be asked when everything has arrived: life has stopped, every stream was read past its end, nothing is pending.
 ///
 /// # Errors
 /// When one side cannot be read.
-pub async fn compare(ctx: &Context, source_id: i64, door: &str) -> Result<Vec<Difference>, CompareError> {
+pub async fn compare(
+    ctx: &Context,
+    source_id: i64,
+    door: &str,
+    members: Option<&Members>,
+) -> Result<Vec<Difference>, CompareError> {
     let truth = Truth::read(&Door::new(door)?).await?;
     let ours = Ours::read(ctx, source_id).await?;
     let mut findings = Findings::default();
@@ -31,6 +40,9 @@ pub async fn compare(ctx: &Context, source_id: i64, door: &str) -> Result<Vec<Di
     people::check_organizations(&truth, &ours, &mut findings);
     tickets::check(&truth, &ours, &mut findings);
     activities::check(&truth, &ours, &mut findings);
+    if let Some(members) = members {
+        delivered::check(&truth, &ours, members, &mut findings);
+    }
     Ok(findings.found)
 }
 

@@ -6,6 +6,7 @@ mod folder;
 mod live;
 mod look;
 mod once;
+mod outbound;
 mod outcome;
 pub mod sim;
 mod stage;
@@ -104,6 +105,7 @@ async fn set(folder: Folder, setting: &Setting, metrics: PrometheusHandle) -> Re
 
 async fn play(stage: &Stage, options: &Options, speed: f64) -> Result<Last, DemoError> {
     first_sync::show(stage).await?;
+    outbound::begin(stage).await?;
     if options.once {
         return once::play(stage).await;
     }

@@ -1,6 +1,7 @@
 //! `--once`: an hour of simulated life as fast as it goes, and then the question whether the CDP is what Zendesk is.
 
 use super::compare::{by_field, compare};
+use super::outbound;
 use super::outcome::{DemoError, Ended, Last};
 use super::stage::{Stage, pause};
 use super::words::{number, say};
@@ -39,13 +40,20 @@ pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
         begun.monotonic().as_secs_f64(),
         number(acts as i64)
     ));
-    let left = settle(stage).await?;
+    let left = match settle(stage).await? {
+        None => outbound::settle(stage).await?,
+        left => left,
+    };
+    let outbound = outbound::state(stage).await?;
     let differences = match &left {
         Some(left) => {
             say(format_args!("Not everything has arrived: {left}"));
             None
         }
-        None => Some(compare(stage.ctx(), stage.source.id, &format!("{}/_sim", stage.zendesk.url)).await?),
+        None => {
+            let door = format!("{}/_sim", stage.zendesk.url);
+            Some(compare(stage.ctx(), stage.source.id, &door, Some(&outbound.members)).await?)
+        }
     };
     for difference in differences.iter().flatten().take(SHOWN) {
         say(format_args!("  {difference}"));
@@ -58,10 +66,13 @@ pub async fn play(stage: &Stage) -> Result<Last, DemoError> {
         let file = stage.folder.file("differences.txt");
         say(format_args!("{} differences, all in {}: {fields}", number(found.len() as i64), file.display()));
     }
-    let converged = differences.is_some_and(|found| found.is_empty());
+    let converged = differences.is_some_and(|found| found.is_empty()) && outbound.unknown == 0;
     let mut db = stage.ctx().pool.acquire().await?;
     let totals = db::compare::totals(&mut db, stage.source.workspace_id, stage.source.id).await?;
     let mut line = json!(totals);
+    line["audience_members"] = json!(outbound.members.inside.len());
+    line["delivered"] = json!(outbound.delivered);
+    line["delivery_unknown"] = json!(outbound.unknown);
     line["converged"] = Value::Bool(converged);
     let ended = if converged { Ended::Well } else { Ended::Badly };
     Ok(Last { ended, line: Some(line.to_string()) })

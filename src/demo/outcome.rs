@@ -5,6 +5,8 @@ use super::sim::SimError;
 use crate::app;
 use crate::config::ConfigError;
 use crate::db::pool::Unfit;
+use crate::pipeline::activate::stored::ActivationError;
+use crate::pipeline::audience::AudienceError;
 use crate::pipeline::lifecycle::LifecycleError;
 use crate::private_postgres::PrivatePostgresError;
 use crate::telemetry;
@@ -43,6 +45,12 @@ pub enum DemoError {
     Telemetry(#[from] telemetry::TelemetryError),
     #[error("a task of the demo has ended: {0}")]
     Task(String),
+    #[error("the demo's own example is not understood: {0}")]
+    Example(String),
+    #[error(transparent)]
+    Audience(#[from] AudienceError),
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     #[error("the first sync does not go on: {0}")]
     Stuck(String),
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 async fn differences(world: &World) -> Vec<Difference> {
     let source = world.source().await;
-    compare(&world.ctx, source.id, &format!("{}/_sim", world.sim.url)).await.expect("compared")
+    compare(&world.ctx, source.id, &format!("{}/_sim", world.sim.url), None).await.expect("compared")
 }
 
 fn told(differences: &[Difference]) -> String {
