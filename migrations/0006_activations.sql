@@ -16,6 +16,7 @@ CREATE TABLE activation (
     error         text,
     remedy        text,
     failing_since timestamptz,
+    held_until    timestamptz,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, id),
@@ -37,6 +38,7 @@ COMMENT ON COLUMN activation.replan_at IS 'When all its rows are to be looked at
 COMMENT ON COLUMN activation.error IS 'What is wrong with it now.';
 COMMENT ON COLUMN activation.remedy IS 'What to do about it.';
 COMMENT ON COLUMN activation.failing_since IS 'Since when.';
+COMMENT ON COLUMN activation.held_until IS 'Until when nothing is tried for it, since it failed or waits for an answer.';
 COMMENT ON COLUMN activation.created_at IS 'When it was first applied.';
 COMMENT ON COLUMN activation.updated_at IS 'When its definition last changed.';
 
@@ -106,6 +108,7 @@ CREATE TABLE push_run (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX push_run_activation ON push_run (workspace_id, activation_id, id);
+CREATE INDEX push_run_active ON push_run (workspace_id, source_id, id) WHERE state IN ('planning', 'reading', 'sending');
 COMMENT ON TABLE push_run IS 'Runs of activations: plans, deliveries, undoings.';
 COMMENT ON COLUMN push_run.workspace_id IS 'The workspace.';
 COMMENT ON COLUMN push_run.id IS 'Number of the run, and of the plan.';

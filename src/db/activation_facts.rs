@@ -4,8 +4,7 @@
 use super::Result;
 use crate::model::consent::ConsentState;
 use crate::model::field::SystemField;
-use crate::model::row::{Delivered, OrganizationRow, PersonFacts, Stay};
-use crate::rules::activation::origin::Needed;
+use crate::model::row::{Given, Needed, PersonFacts, Stay};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::types::Json;
@@ -69,7 +68,7 @@ pub async fn stays(db: &mut PgConnection, workspace_id: i64, audience_id: i64, s
 const DELIVERED: &str = "row_key, person_id, record_id, owned, ARRAY(SELECT jsonb_object_keys(written)) AS written";
 
 /// What was delivered to people, in the order of their numbers.
-pub async fn delivered(db: &mut PgConnection, workspace_id: i64, activation_id: i64, span: Span<'_>) -> Result<Vec<Delivered>> {
+pub async fn delivered(db: &mut PgConnection, workspace_id: i64, activation_id: i64, span: Span<'_>) -> Result<Vec<Given>> {
     let sql = format!(
         "SELECT {DELIVERED} FROM delivery
          WHERE workspace_id = $1 AND activation_id = $2 AND person_id > $3 AND ($4::bigint[] IS NULL OR person_id = ANY($4))
@@ -83,25 +82,25 @@ pub async fn delivered(db: &mut PgConnection, workspace_id: i64, activation_id: 
         .bind(span.limit)
         .fetch_all(db)
         .await?;
-    Ok(rows.iter().map(delivered_row).collect())
+    Ok(rows.iter().map(given).collect())
 }
 
 /// What was delivered to these rows.
-pub async fn delivered_to(db: &mut PgConnection, workspace_id: i64, activation_id: i64, row_keys: &[&str]) -> Result<Vec<Delivered>> {
+pub async fn delivered_to(db: &mut PgConnection, workspace_id: i64, activation_id: i64, row_keys: &[&str]) -> Result<Vec<Given>> {
     let sql = format!(
         "SELECT {DELIVERED} FROM delivery WHERE workspace_id = $1 AND activation_id = $2 AND row_key = ANY($3) ORDER BY row_key"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(workspace_id).bind(activation_id).bind(row_keys).fetch_all(db).await?;
-    Ok(rows.iter().map(delivered_row).collect())
+    Ok(rows.iter().map(given).collect())
 }
 
-fn delivered_row(row: &sqlx::postgres::PgRow) -> Delivered {
+fn given(row: &sqlx::postgres::PgRow) -> Given {
     let owned: Option<Json<Map<String, Value>>> = row.get("owned");
     let list = |name: &str| -> Vec<String> {
         let all = owned.as_ref().and_then(|owned| owned.0.get(name)).and_then(Value::as_array);
         all.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
     };
-    Delivered {
+    Given {
         row_key: row.get("row_key"),
         person_id: row.get("person_id"),
         record_id: row.get("record_id"),
@@ -297,4 +296,12 @@ async fn organizations(
         }
     }
     Ok(())
+}
+
+/// True when the workspace has any suppression, so that digests need be made.
+pub async fn has_suppressions(db: &mut PgConnection, workspace_id: i64) -> Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM suppression WHERE workspace_id = $1)")
+        .bind(workspace_id)
+        .fetch_one(db)
+        .await
 }

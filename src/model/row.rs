@@ -1,10 +1,10 @@
 //! What is known of one row of an activation before its values are formed: only what the mappings look at.
 
 use super::consent::ConsentState;
-use super::field::PerField;
+use super::field::{PerField, SystemField};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A row as the CDP has it.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,7 @@ pub struct RowFacts {
     /// Columns of the query.
     pub columns: Map<String, Value>,
     /// What Zendesk was last given.
-    pub delivered: Option<Delivered>,
+    pub given: Option<Given>,
 }
 
 /// A person, as far as mappings look at it.
@@ -74,7 +74,7 @@ pub struct Stay {
 
 /// What the ledger has of a row, as far as forming it needs that.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Delivered {
+pub struct Given {
     /// The row.
     pub row_key: String,
     /// Whose.
@@ -87,4 +87,19 @@ pub struct Delivered {
     pub tags: Vec<String>,
     /// Organizations whose memberships are ours.
     pub organizations: Vec<String>,
+}
+
+/// What has to be read of a person for an activation's mappings and key.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Needed {
+    /// System fields.
+    pub system: BTreeSet<SystemField>,
+    /// Custom fields.
+    pub custom: BTreeSet<String>,
+    /// Anything of `support_summary`.
+    pub summary: bool,
+    /// Types of activities.
+    pub rollups: BTreeSet<String>,
+    /// Organizations.
+    pub organizations: bool,
 }

@@ -6,11 +6,10 @@ use crate::model::consent::{Channel, ConsentState};
 use crate::model::field::SystemField;
 use crate::model::filter::{Field, Summary};
 use crate::model::push::Fault;
-use crate::model::row::{OrganizationRow, PersonFacts, RowFacts, Stay};
+use crate::model::row::{Needed, OrganizationRow, PersonFacts, RowFacts, Stay};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// An origin, prepared once for many rows.
 #[derive(Debug, Clone)]
@@ -31,21 +30,6 @@ pub enum Source {
     Constant(Value),
     /// A template.
     Template(Template),
-}
-
-/// What has to be read of a person for an activation's mappings and key.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Needed {
-    /// System fields.
-    pub system: BTreeSet<SystemField>,
-    /// Custom fields.
-    pub custom: BTreeSet<String>,
-    /// Anything of `support_summary`.
-    pub summary: bool,
-    /// Types of activities.
-    pub rollups: BTreeSet<String>,
-    /// Organizations.
-    pub organizations: bool,
 }
 
 /// Names of the audiences that an activation looks at: those of its rows first, then those that mappings and tags name.

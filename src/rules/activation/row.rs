@@ -4,13 +4,14 @@
 //! it is an **exit**: its audience statuses say `exited`, our tags and memberships go, and nothing else is wanted. Who was never written
 //! and has nothing to leave makes no row.
 
-use super::origin::{Needed, Source, audiences, state};
+use super::origin::{Source, audiences, state};
 use super::value::Form;
-use crate::model::activation::{Activation, AudiencePart, KeyKind, Phones, Rows, Target};
-use crate::model::consent::ConsentState;
+use crate::model::activation::{Activation, AudiencePart, KeyKind, Rows, Target};
+use crate::model::consent::{Channel, ConsentState};
+use crate::model::field::SystemField;
 use crate::model::push::{Fault, Row, TargetField, Wanted};
 use crate::model::record::digest;
-use crate::model::row::{Delivered, PersonFacts, RowFacts};
+use crate::model::row::{Given, Needed, PersonFacts, RowFacts};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -65,10 +66,11 @@ impl Forming {
             mappings.push(Prepared { to: mapping.to.clone(), from: source(&mapping.from, &mapping.to)?, form });
         }
         let key = match &activation.key.from {
-            Some(from) => Some((source(from, "key")?, key_form(&activation.key.by, fields, activation.phones, region))),
+            Some(from) => Some((source(from, "key")?, key_form(activation, fields, region))),
             None => None,
         };
         let mut needed = Needed { organizations: activation.memberships, ..Needed::default() };
+        needed.system.extend(activation.consent.map(address));
         for from in mappings.iter().map(|mapping| &mapping.from).chain(key.iter().map(|(from, _)| from)) {
             from.need(&mut needed);
         }
@@ -84,6 +86,11 @@ impl Forming {
         &self.audiences
     }
 
+    /// How many of them make rows.
+    pub fn of_rows(&self) -> usize {
+        self.of_rows
+    }
+
     /// Whether the row is in: its person is in one of the audiences, or the query gives it.
     fn is_in(&self, row: &RowFacts) -> bool {
         match &self.activation.rows {
@@ -97,7 +104,7 @@ impl Forming {
 
     /// Forms one row. `withheld`: consent or suppression forbids to write about it.
     pub fn form(&self, row_key: &str, row: &RowFacts, withheld: bool, zone: Tz) -> Formed {
-        if withheld && row.delivered.is_none() {
+        if withheld && row.given.is_none() {
             return Formed::Withheld;
         }
         let exit = withheld || !self.is_in(row);
@@ -113,7 +120,7 @@ impl Forming {
         if exit && nothing_finds {
             return Formed::Nothing;
         }
-        let person_id = row.person.as_ref().map(|person| person.id).or(row.delivered.as_ref().and_then(|known| known.person_id));
+        let person_id = row.person.as_ref().map(|person| person.id).or(row.given.as_ref().and_then(|known| known.person_id));
         let (record_id, found_fault) = match found {
             Ok(id) => (id, None),
             Err(fault) => (None, Some(fault)),
@@ -128,7 +135,7 @@ impl Forming {
             Some(fault) => Err(fault),
             None => wanted,
         };
-        let digest = digest_of(&wanted, key_value.as_deref(), record_id.as_deref(), row.delivered.as_ref());
+        let digest = digest_of(&wanted, key_value.as_deref(), record_id.as_deref(), row.given.as_ref());
         Formed::Row(Box::new(Row { row_key: row_key.to_owned(), person_id, record_id, key_value, wanted, digest }))
     }
 
@@ -155,7 +162,7 @@ impl Forming {
             let inside = |place: usize| row.stays.get(place).copied().flatten().is_some_and(|stay| stay.exited_at.is_none());
             wanted.tags.insert(tag.tag.clone(), tag.audience.is_none() || place.is_some_and(inside));
         }
-        let owned = row.delivered.as_ref();
+        let owned = row.given.as_ref();
         for tag in owned.into_iter().flat_map(|owned| &owned.tags) {
             wanted.tags.entry(tag.clone()).or_insert(false);
         }
@@ -175,7 +182,7 @@ impl Forming {
         for mapping in &self.mappings {
             let Source::Audience(place, part) = &mapping.from else { continue };
             let stay = row.stays.get(*place).copied().flatten();
-            let was_written = || row.delivered.as_ref().is_some_and(|known| known.written.contains(&mapping.to));
+            let was_written = || row.given.as_ref().is_some_and(|known| known.written.contains(&mapping.to));
             let value = match part {
                 // Who was never in it has nothing to leave, unless we wrote so for one who was merged away since.
                 AudiencePart::Status if stay.is_some() || was_written() => Value::from("exited"),
@@ -191,7 +198,7 @@ impl Forming {
             }
         }
         // What is on its way is not known to be ours yet: all that could be is named, and only what turns out to be ours goes.
-        let Some(known) = &row.delivered else { return wanted };
+        let Some(known) = &row.given else { return wanted };
         let tags = self.activation.tags.iter().map(|tag| &tag.tag).chain(&known.tags);
         wanted.tags = tags.map(|tag| (tag.clone(), false)).collect();
         let of_person = row.person.iter().filter(|_| self.activation.memberships).flat_map(|person| &person.organizations);
@@ -201,7 +208,7 @@ impl Forming {
 
     /// The record that stands for the row, where the CDP knows it.
     fn record(&self, row: &RowFacts) -> Result<Option<String>, Fault> {
-        let known = row.delivered.as_ref().and_then(|delivered| delivered.record_id.as_deref());
+        let known = row.given.as_ref().and_then(|given| given.record_id.as_deref());
         if let Some(organization) = &row.organization {
             return Ok(Some(organization.record_id.clone()));
         }
@@ -228,9 +235,17 @@ impl Forming {
     }
 }
 
+/// The address that a channel reaches.
+pub fn address(channel: Channel) -> SystemField {
+    match channel {
+        Channel::Email => SystemField::Email,
+        Channel::Sms => SystemField::Phone,
+    }
+}
+
 /// Digest of what is wanted and of what finds the record. The record itself counts only where it is another one than was last written, so
 /// that a record that was just found or made is not looked at again.
-fn digest_of(wanted: &Result<Wanted, Fault>, key: Option<&str>, record: Option<&str>, known: Option<&Delivered>) -> i64 {
+fn digest_of(wanted: &Result<Wanted, Fault>, key: Option<&str>, record: Option<&str>, known: Option<&Given>) -> i64 {
     let last = known.and_then(|known| known.record_id.as_deref());
     let moved = record.filter(|record| last.is_some_and(|last| last != *record));
     match wanted {
@@ -268,7 +283,7 @@ pub fn target<'a>(name: &str, fields: &'a [TargetField]) -> Result<&'a TargetFie
     }
 }
 
-fn key_form(by: &KeyKind, fields: &[TargetField], phones: Phones, region: Option<&str>) -> Form {
+fn key_form(activation: &Activation, fields: &[TargetField], region: Option<&str>) -> Form {
     let plain = |name: &str, kind: &str| TargetField {
         name: name.into(),
         kind: kind.into(),
@@ -277,13 +292,14 @@ fn key_form(by: &KeyKind, fields: &[TargetField], phones: Phones, region: Option
         pattern: None,
         max_chars: Some(255),
     };
-    let field = match by {
+    let field = match &activation.key.by {
+        KeyKind::Email if activation.target == Target::Organizations => plain("name", "text"),
         KeyKind::RecordId => plain("id", "lookup"),
         KeyKind::ExternalId => plain("external_id", "external_id"),
         KeyKind::Email => plain("email", "email"),
         KeyKind::Field(name) => fields.iter().find(|field| field.name == *name).cloned().unwrap_or_else(|| plain(name, "text")),
     };
-    Form::new(&field, phones, region)
+    Form::new(&field, activation.phones, region)
 }
 
 fn word(by: &KeyKind) -> &str {

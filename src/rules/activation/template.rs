@@ -9,12 +9,12 @@
 //! There are no loops, no includes and no capturing; filters take and give at most 16 KiB, and the whole at most 64 KiB. `date` does not
 //! know the present: the same row gives the same text.
 
-use super::origin::{Needed, field_of, full_name, rollup, stay};
+use super::origin::{field_of, full_name, rollup, stay};
 use crate::model::activation::{AudiencePart, RollupPart};
 use crate::model::field::SystemField;
 use crate::model::filter::{Field, Summary};
 use crate::model::push::Fault;
-use crate::model::row::{PersonFacts, RowFacts};
+use crate::model::row::{Needed, PersonFacts, RowFacts};
 use chrono_tz::Tz;
 use liquid::model::{KString, Value as Liquid};
 use liquid::{Object, Parser, ParserBuilder};
