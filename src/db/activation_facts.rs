@@ -3,7 +3,6 @@
 
 use super::Result;
 use crate::model::consent::ConsentState;
-use crate::model::field::SystemField;
 use crate::model::row::{Given, Needed, PersonFacts, Stay};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};

@@ -1,0 +1,3 @@
+//! Activations: rows of the CDP become fields in the simulated Zendesk.
+
+mod rows;
