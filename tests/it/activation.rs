@@ -1,3 +1,4 @@
-//! Activations: rows of the CDP become fields in the simulated Zendesk.
+//! Activations: the way from what changes in the CDP to fields in Zendesk.
 
+mod always;
 mod rows;
