@@ -40,6 +40,8 @@ pub enum Budget {
     Erasures,
     /// Bulk jobs begun. 30 may be queued or running at once: how many there are, the header says.
     Jobs,
+    /// All requests to Zendesk Sell, which is a source of its own.
+    Sell,
 }
 
 /// What Zendesk allows of a budget.
@@ -68,8 +70,9 @@ const fn limit(
 }
 
 /// Every budget (Z§6). The first two are told by `x-rate-limit` and `ratelimit-*`. The totals of the plans differ for `Requests`
-/// (settings) and `Exports` (settings); with the High Volume add-on, lists and changes of tickets have 300.
-pub const LIMITS: [Limit; 15] = [
+/// (settings) and `Exports` (settings); with the High Volume add-on, lists and changes of tickets have 300. Zendesk Sell allows a
+/// token 36,000 an hour, which is 10 a second, and tells nothing by headers (Z§9).
+pub const LIMITS: [Limit; 16] = [
     limit(Budget::Requests, "requests", &[], 60, 200),
     limit(Budget::Webhooks, "webhooks", &[], 60, 100),
     limit(Budget::Exports, "incremental", &["incremental-exports"], 60, 10),
@@ -85,6 +88,7 @@ pub const LIMITS: [Limit; 15] = [
     limit(Budget::WritesOfOrganization, "writes_of_organization", &["organizations-update"], 60, 5),
     limit(Budget::Erasures, "erasures", &["permanently-delete-user"], 600, 700),
     limit(Budget::Jobs, "jobs", &["inflight-jobs"], 60, 30),
+    limit(Budget::Sell, "sell", &[], 1, 10),
 ];
 
 impl Budget {
@@ -112,6 +116,9 @@ impl From<Budget> for Draw {
 /// The budgets of a request, the widest first. `path` may have parameters.
 pub fn draws(method: &Method, path: &str, body: Option<&Value>) -> Vec<Draw> {
     let path = path.split('?').next().unwrap_or(path);
+    if path.starts_with("/v2/") {
+        return vec![Budget::Sell.into()];
+    }
     let path = path.strip_prefix("/api/v2/").unwrap_or(path).trim_end_matches(".json");
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if parts.first() == Some(&"webhooks") {
@@ -186,6 +193,8 @@ mod tests {
         check(Method::PUT, "/api/v2/organizations/7", &[(Requests, ""), (WritesOfOrganization, "7")]);
         check(Method::POST, "/api/v2/users/create_or_update_many", &[(Requests, ""), (Jobs, "")]);
         check(Method::DELETE, "/api/v2/tickets/destroy_many?ids=1", &[(Requests, ""), (Jobs, "")]);
+        check(Method::POST, "/v2/contacts/upsert?email=a%40b.example", &[(Sell, "")]);
+        check(Method::GET, "/v2/contacts?ids=1,2", &[(Sell, "")]);
         check(Method::DELETE, "/api/v2/deleted_users/7", &[(Requests, ""), (Erasures, "")]);
     }
 
