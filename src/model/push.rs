@@ -281,3 +281,44 @@ impl RunState {
         matches!(self, RunState::Planning | RunState::Reading | RunState::Sending)
     }
 }
+
+/// A value of ours that Zendesk confirmed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Written {
+    /// The value.
+    pub v: Value,
+    /// The one before.
+    #[serde(default)]
+    pub was: Value,
+    /// When it was confirmed.
+    pub at: DateTime<Utc>,
+}
+
+/// What we added to a record and therefore may remove.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Owned {
+    /// Tags.
+    pub tags: BTreeSet<String>,
+    /// Organizations, by their ids.
+    pub organizations: BTreeSet<String>,
+}
+
+/// What Zendesk was last given for a row: an entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Delivered {
+    /// The row.
+    pub row_key: String,
+    /// Whose it is.
+    pub person_id: Option<i64>,
+    /// The record.
+    pub record_id: Option<String>,
+    /// Digest of what was wanted when it was last confirmed.
+    pub digest: i64,
+    /// Values of ours that Zendesk confirmed.
+    pub written: BTreeMap<String, Written>,
+    /// Values on their way, or of which nobody knows whether they arrived.
+    pub pending: Values,
+    /// What we may remove.
+    pub owned: Owned,
+}
