@@ -1,3 +1,4 @@
-//! Activations: what is planned reaches Zendesk, once, and its results are known.
+//! Activations: the way from what changes in the CDP to fields in Zendesk.
 
+mod always;
 mod sell;
