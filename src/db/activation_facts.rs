@@ -46,7 +46,12 @@ pub struct Span<'a> {
 }
 
 /// Who ever was in an audience, each with the stay that counts, in the order of their numbers.
-pub async fn stays(db: &mut PgConnection, workspace_id: i64, audience_id: i64, span: Span<'_>) -> Result<Vec<(i64, Stay)>> {
+pub async fn stays(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    audience_id: i64,
+    span: Span<'_>,
+) -> Result<Vec<(i64, Stay)>> {
     let rows: Vec<(i64, DateTime<Utc>, Option<DateTime<Utc>>)> = sqlx::query_as(
         "SELECT person_id, coalesce(max(entered_at) FILTER (WHERE exited_at IS NULL), max(entered_at)),
                 CASE WHEN bool_or(exited_at IS NULL) THEN NULL ELSE max(exited_at) END
@@ -67,7 +72,12 @@ pub async fn stays(db: &mut PgConnection, workspace_id: i64, audience_id: i64, s
 const DELIVERED: &str = "row_key, person_id, record_id, owned, ARRAY(SELECT jsonb_object_keys(written)) AS written";
 
 /// What was delivered to people, in the order of their numbers.
-pub async fn delivered(db: &mut PgConnection, workspace_id: i64, activation_id: i64, span: Span<'_>) -> Result<Vec<Given>> {
+pub async fn delivered(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    activation_id: i64,
+    span: Span<'_>,
+) -> Result<Vec<Given>> {
     let sql = format!(
         "SELECT {DELIVERED} FROM delivery
          WHERE workspace_id = $1 AND activation_id = $2 AND person_id > $3 AND ($4::bigint[] IS NULL OR person_id = ANY($4))
@@ -85,11 +95,17 @@ pub async fn delivered(db: &mut PgConnection, workspace_id: i64, activation_id: 
 }
 
 /// What was delivered to these rows.
-pub async fn delivered_to(db: &mut PgConnection, workspace_id: i64, activation_id: i64, row_keys: &[&str]) -> Result<Vec<Given>> {
+pub async fn delivered_to(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    activation_id: i64,
+    row_keys: &[&str],
+) -> Result<Vec<Given>> {
     let sql = format!(
         "SELECT {DELIVERED} FROM delivery WHERE workspace_id = $1 AND activation_id = $2 AND row_key = ANY($3) ORDER BY row_key"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(workspace_id).bind(activation_id).bind(row_keys).fetch_all(db).await?;
+    let rows =
+        sqlx::query(AssertSqlSafe(sql)).bind(workspace_id).bind(activation_id).bind(row_keys).fetch_all(db).await?;
     Ok(rows.iter().map(given).collect())
 }
 
@@ -215,7 +231,12 @@ async fn records(
     Ok(())
 }
 
-async fn summaries(db: &mut PgConnection, workspace_id: i64, these: These<'_>, people: &mut [PersonFacts]) -> Result<()> {
+async fn summaries(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    these: These<'_>,
+    people: &mut [PersonFacts],
+) -> Result<()> {
     let (first, last) = these.bounds();
     let rows: Vec<(i64, Json<Map<String, Value>>)> = sqlx::query_as(
         "SELECT person_id, to_jsonb(s) - 'workspace_id' - 'person_id' FROM support_summary s
@@ -245,7 +266,8 @@ async fn rollups(
 ) -> Result<()> {
     let (first, last) = these.bounds();
     let kinds: Vec<&str> = needed.rollups.iter().map(String::as_str).collect();
-    let rows: Vec<(i64, String, DateTime<Utc>, DateTime<Utc>, i64)> = sqlx::query_as(
+    type Rollup = (i64, String, DateTime<Utc>, DateTime<Utc>, i64);
+    let rows: Vec<Rollup> = sqlx::query_as(
         "SELECT person_id, type, first_at, last_at, total FROM activity_rollup
          WHERE workspace_id = $1 AND person_id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR person_id = ANY($4)) AND type = ANY($5)
          ORDER BY person_id",

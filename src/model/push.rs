@@ -42,6 +42,19 @@ pub enum Standing {
     Deleted,
 }
 
+/// A user's place in an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub user_id: String,
+    /// Where.
+    pub organization_id: String,
+    /// Whether it is the user's default organization.
+    pub default: bool,
+}
+
 /// What an activation wants of one record.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Wanted {
@@ -53,10 +66,6 @@ pub struct Wanted {
     /// Memberships of ours: in or not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub organizations: BTreeMap<String, bool>,
-    /// Who left every audience, is gone, or may not be written about any more: the record is never created for it, and one that is
-    /// deleted is left out.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exit: bool,
 }
 
 /// One row of an activation, ready to be compared.

@@ -2,3 +2,5 @@
 
 mod always;
 mod rows;
+mod sell;
+mod wire;

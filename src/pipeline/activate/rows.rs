@@ -90,12 +90,14 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     let mut given = facts::delivered(db, env.workspace, env.id, span).await?;
     // A list that was cut is complete up to the person before its last one (who may have more rows in the ledger) or that one.
     let full = |length: usize| length as i64 == span.limit;
-    let mut ends: Vec<i64> = stays.iter().filter(|list| full(list.len())).filter_map(|list| list.last()).map(|last| last.0).collect();
+    let mut ends: Vec<i64> =
+        stays.iter().filter(|list| full(list.len())).filter_map(|list| list.last()).map(|last| last.0).collect();
     if full(given.len()) {
         let (first, last) = (given.first().and_then(|row| row.person_id), given.last().and_then(|row| row.person_id));
         if first == last {
             let of_one: Vec<i64> = last.into_iter().collect();
-            given = facts::delivered(db, env.workspace, env.id, Span { among: Some(&of_one), limit: i64::MAX, ..span }).await?;
+            given = facts::delivered(db, env.workspace, env.id, Span { among: Some(&of_one), limit: i64::MAX, ..span })
+                .await?;
             ends.extend(last);
         } else {
             ends.extend(last.map(|last| last - 1));
@@ -184,7 +186,9 @@ async fn suppressed(db: &mut PgConnection, env: &Env, people: &[PersonFacts]) ->
     }
     let mut by_digest: HashMap<Vec<u8>, Vec<i64>> = HashMap::new();
     for person in people {
-        let Some(subject) = person.system[address(channel)].as_deref().and_then(|text| subject(channel, text)) else { continue };
+        let Some(subject) = person.system[address(channel)].as_deref().and_then(|text| subject(channel, text)) else {
+            continue;
+        };
         for digest in env.sealer.subject_hmacs(&subject) {
             by_digest.entry(digest.to_vec()).or_default().push(person.id);
         }

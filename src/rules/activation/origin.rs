@@ -82,7 +82,11 @@ impl Source {
             Source::FullName => needed.system.extend([SystemField::FirstName, SystemField::LastName]),
             Source::Rollup(kind, _) => _ = needed.rollups.insert(kind.clone()),
             Source::Template(template) => template.need(needed),
-            Source::Field(Field::CreatedAt) | Source::Consent(_) | Source::Audience(..) | Source::Column(_) | Source::Constant(_) => {}
+            Source::Field(Field::CreatedAt)
+            | Source::Consent(_)
+            | Source::Audience(..)
+            | Source::Column(_)
+            | Source::Constant(_) => {}
         }
     }
 

@@ -57,9 +57,8 @@ impl Forming {
     /// A template that is not understood, with the target field.
     pub fn new(activation: &Activation, fields: &[TargetField], region: Option<&str>) -> Result<Forming, Fault> {
         let audiences = audiences(activation);
-        let source = |origin, to: &str| {
-            Source::new(origin, &audiences).map_err(|error| Fault::of(to, "template", error))
-        };
+        let source =
+            |origin, to: &str| Source::new(origin, &audiences).map_err(|error| Fault::of(to, "template", error));
         let mut mappings = Vec::with_capacity(activation.mappings.len());
         for mapping in &activation.mappings {
             let form = target(&mapping.to, fields).map(|field| Form::new(field, activation.phones, region));
@@ -109,7 +108,11 @@ impl Forming {
         }
         let exit = withheld || !self.is_in(row);
         let wanted = if exit { Ok(self.leaving(row, zone)) } else { self.wanted(row, zone) };
-        if exit && wanted.as_ref().is_ok_and(|wanted| wanted.values.is_empty() && wanted.tags.is_empty() && wanted.organizations.is_empty()) {
+        if exit
+            && wanted.as_ref().is_ok_and(|wanted| {
+                wanted.values.is_empty() && wanted.tags.is_empty() && wanted.organizations.is_empty()
+            })
+        {
             return Formed::Nothing;
         }
         let found = self.record(row);
@@ -120,7 +123,8 @@ impl Forming {
         if exit && nothing_finds {
             return Formed::Nothing;
         }
-        let person_id = row.person.as_ref().map(|person| person.id).or(row.given.as_ref().and_then(|known| known.person_id));
+        let person_id =
+            row.person.as_ref().map(|person| person.id).or(row.given.as_ref().and_then(|known| known.person_id));
         let (record_id, found_fault) = match found {
             Ok(id) => (id, None),
             Err(fault) => (None, Some(fault)),
@@ -159,7 +163,8 @@ impl Forming {
         }
         for tag in &self.activation.tags {
             let place = tag.audience.as_ref().and_then(|name| self.audiences.iter().position(|known| known == name));
-            let inside = |place: usize| row.stays.get(place).copied().flatten().is_some_and(|stay| stay.exited_at.is_none());
+            let inside =
+                |place: usize| row.stays.get(place).copied().flatten().is_some_and(|stay| stay.exited_at.is_none());
             wanted.tags.insert(tag.tag.clone(), tag.audience.is_none() || place.is_some_and(inside));
         }
         let owned = row.given.as_ref();
@@ -178,7 +183,7 @@ impl Forming {
 
     /// What is wanted of one who leaves: statuses `exited`, with the days of the stay, and what is ours taken away.
     fn leaving(&self, row: &RowFacts, zone: Tz) -> Wanted {
-        let mut wanted = Wanted { exit: true, ..Wanted::default() };
+        let mut wanted = Wanted::default();
         for mapping in &self.mappings {
             let Source::Audience(place, part) = &mapping.from else { continue };
             let stay = row.stays.get(*place).copied().flatten();
@@ -201,7 +206,8 @@ impl Forming {
         let Some(known) = &row.given else { return wanted };
         let tags = self.activation.tags.iter().map(|tag| &tag.tag).chain(&known.tags);
         wanted.tags = tags.map(|tag| (tag.clone(), false)).collect();
-        let of_person = row.person.iter().filter(|_| self.activation.memberships).flat_map(|person| &person.organizations);
+        let of_person =
+            row.person.iter().filter(|_| self.activation.memberships).flat_map(|person| &person.organizations);
         wanted.organizations = of_person.chain(&known.organizations).map(|id| (id.clone(), false)).collect();
         wanted
     }
@@ -269,7 +275,9 @@ fn record_of<'a>(person: &'a PersonFacts, known: Option<&'a str>) -> Result<Opti
         }
         several => match known.filter(|known| several.contains(known)) {
             Some(known) => Ok(Some(known)),
-            None => Err(Fault::new("ambiguous", format!("{} records of the source stand for the person", several.len()))),
+            None => {
+                Err(Fault::new("ambiguous", format!("{} records of the source stand for the person", several.len())))
+            }
         },
     }
 }
@@ -278,7 +286,9 @@ fn record_of<'a>(person: &'a PersonFacts, known: Option<&'a str>) -> Result<Opti
 pub fn target<'a>(name: &str, fields: &'a [TargetField]) -> Result<&'a TargetField, Fault> {
     match fields.iter().find(|field| field.name == name) {
         None => Err(Fault::of(name, "field_missing", "the account has no such field")),
-        Some(field) if !field.active => Err(Fault::of(name, "field_inactive", "the field is switched off in the account")),
+        Some(field) if !field.active => {
+            Err(Fault::of(name, "field_inactive", "the field is switched off in the account"))
+        }
         Some(field) => Ok(field),
     }
 }
@@ -297,7 +307,9 @@ fn key_form(activation: &Activation, fields: &[TargetField], region: Option<&str
         KeyKind::RecordId => plain("id", "lookup"),
         KeyKind::ExternalId => plain("external_id", "external_id"),
         KeyKind::Email => plain("email", "email"),
-        KeyKind::Field(name) => fields.iter().find(|field| field.name == *name).cloned().unwrap_or_else(|| plain(name, "text")),
+        KeyKind::Field(name) => {
+            fields.iter().find(|field| field.name == *name).cloned().unwrap_or_else(|| plain(name, "text"))
+        }
     };
     Form::new(&field, activation.phones, region)
 }

@@ -92,7 +92,9 @@ impl Template {
         for name in self.names.iter() {
             let object = match *name {
                 "person" => self.person(person, row.person.is_some(), zone),
-                "summary" => Summary::ALL.into_iter().map(|one| summary(one, person, row.person.is_some(), zone)).collect(),
+                "summary" => {
+                    Summary::ALL.into_iter().map(|one| summary(one, person, row.person.is_some(), zone)).collect()
+                }
                 "rollup" => self.keys.iter().map(|kind| (kind.clone().into(), of_rollup(person, kind, zone))).collect(),
                 "audience" => of_audiences(row, audiences, zone),
                 _ => row.columns.iter().map(|(name, value)| (name.clone().into(), liquid(value))).collect(),
@@ -141,8 +143,11 @@ fn of_rollup(person: &PersonFacts, kind: &str, zone: Tz) -> Liquid {
 }
 
 fn of_audiences(row: &RowFacts, audiences: &[String], zone: Tz) -> Object {
-    let parts =
-        [("status", AudiencePart::Status), ("entered_at", AudiencePart::EnteredAt), ("exited_at", AudiencePart::ExitedAt)];
+    let parts = [
+        ("status", AudiencePart::Status),
+        ("entered_at", AudiencePart::EnteredAt),
+        ("exited_at", AudiencePart::ExitedAt),
+    ];
     let of = |place: usize| {
         let known = row.stays.get(place).copied().flatten();
         parts.into_iter().map(|(name, part)| (KString::from_static(name), liquid(&stay(known, part, zone)))).collect()
@@ -160,7 +165,9 @@ fn liquid(value: &Value) -> Liquid {
         },
         Value::String(text) => Liquid::scalar(text.clone()),
         Value::Array(all) => Liquid::Array(all.iter().map(liquid).collect()),
-        Value::Object(all) => Liquid::Object(all.iter().map(|(key, value)| (key.clone().into(), liquid(value))).collect()),
+        Value::Object(all) => {
+            Liquid::Object(all.iter().map(|(key, value)| (key.clone().into(), liquid(value))).collect())
+        }
     }
 }
 
@@ -290,11 +297,17 @@ mod tests {
     fn templates_see_the_row() {
         let check = |text: &str, expected: &str| assert_eq!(render(text, &facts()).as_deref(), Ok(expected), "{text}");
         check("Tier {{ person['zd.tier'] }}", "Tier gold");
-        check("{{ person.first_name }} {{ person.last_name }}|{{ person.name | upcase }}|{{ person.id }}", "Ada |ADA|7");
+        check(
+            "{{ person.first_name }} {{ person.last_name }}|{{ person.name | upcase }}|{{ person.id }}",
+            "Ada |ADA|7",
+        );
         check("{{ person[\"zd.none\"] | default: 'none' }}", "none");
         check("{{ person['zd.marks'] | join: '+' }}", "a+b");
         check("{{ summary.open_tickets | plus: 1 }} {{ summary.bad_ratings }} {{ summary.last_rating }}", "4 0 ");
-        check("{{ rollup['zd.ticket.created'].count }} {{ rollup['zd.ticket.created'].last | date: '%d.%m.%Y' }}", "5 02.02.2026");
+        check(
+            "{{ rollup['zd.ticket.created'].count }} {{ rollup['zd.ticket.created'].last | date: '%d.%m.%Y' }}",
+            "5 02.02.2026",
+        );
         check("{{ rollup['zd.x'].count }}{{ rollup['zd.x'].first }}", "0");
         check("{{ audience.vips.status }}/{{ audience['others'].status }}", "realized/");
         check("{{ row.tier }}", "tin");

@@ -136,9 +136,13 @@ impl Form {
             Kind::Email => self.email(text)?.into(),
             Kind::Phone => self.phone(text)?.into(),
             Kind::State => state::code(text)
-                .ok_or_else(|| self.fault("state", "expected a state as two capital letters, or the name of a US state"))?
+                .ok_or_else(|| {
+                    self.fault("state", "expected a state as two capital letters, or the name of a US state")
+                })?
                 .into(),
-            Kind::Locale => locale(text).ok_or_else(|| self.fault("locale", "expected a language tag such as pt-BR"))?.into(),
+            Kind::Locale => {
+                locale(text).ok_or_else(|| self.fault("locale", "expected a language tag such as pt-BR"))?.into()
+            }
             Kind::TimeZone => match is_zone(text) {
                 true => text.into(),
                 false => return Err(self.fault("time_zone", "expected the name of a time zone")),
@@ -294,7 +298,8 @@ fn date(text: &str) -> Option<String> {
     let day = text.get(..10)?;
     let rest = &text[10..];
     let is_time = rest.is_empty() || rest.starts_with(['T', 't', ' ']);
-    let shaped = day.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
+    let shaped =
+        day.bytes().enumerate().all(|(at, byte)| if at == 4 || at == 7 { byte == b'-' } else { byte.is_ascii_digit() });
     let valid = || day.parse::<NaiveDate>().is_ok() && day > "0000-12-31";
     (is_time && shaped && valid()).then(|| day.to_owned())
 }
@@ -302,7 +307,9 @@ fn date(text: &str) -> Option<String> {
 fn locale(text: &str) -> Option<String> {
     let tag = text.replace('_', "-");
     let mut parts = tag.split('-');
-    let language = parts.next().is_some_and(|part| (2..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    let language = parts
+        .next()
+        .is_some_and(|part| (2..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic()));
     let rest = parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     (language && rest).then_some(tag)
 }
@@ -328,7 +335,9 @@ pub fn same(field: &TargetField, a: &Value, b: &Value) -> bool {
         return truth(a) == truth(b) && (truth(a).is_some() || a == b);
     }
     match (is_empty(a), is_empty(b)) {
-        (false, false) => kind == Kind::Options && chosen(a) == chosen(b) || kind != Kind::Options && plain(kind, a) == plain(kind, b),
+        (false, false) => {
+            kind == Kind::Options && chosen(a) == chosen(b) || kind != Kind::Options && plain(kind, a) == plain(kind, b)
+        }
         (a, b) => a == b,
     }
 }
@@ -336,7 +345,11 @@ pub fn same(field: &TargetField, a: &Value, b: &Value) -> bool {
 fn chosen(value: &Value) -> BTreeSet<String> {
     match value {
         Value::Array(all) => all.iter().flat_map(chosen).collect(),
-        one => plain(Kind::Line, one).split(',').map(|part| part.trim().to_lowercase()).filter(|part| !part.is_empty()).collect(),
+        one => plain(Kind::Line, one)
+            .split(',')
+            .map(|part| part.trim().to_lowercase())
+            .filter(|part| !part.is_empty())
+            .collect(),
     }
 }
 
@@ -348,7 +361,9 @@ fn plain(kind: Kind, value: &Value) -> String {
     };
     match kind {
         Kind::Date => date(&text).unwrap_or(text),
-        Kind::Integer | Kind::Decimal => number::rounded(&text, if kind == Kind::Decimal { 2 } else { 18 }).unwrap_or(text),
+        Kind::Integer | Kind::Decimal => {
+            number::rounded(&text, if kind == Kind::Decimal { 2 } else { 18 }).unwrap_or(text)
+        }
         Kind::Option | Kind::ExternalId => text.to_lowercase(),
         Kind::Email => Email::parse(&text).map(|email| email.key().to_owned()).unwrap_or(text),
         Kind::Phone => Phone::parse(&text, None).ok().and_then(|phone| phone.key().map(str::to_owned)).unwrap_or(text),

@@ -26,7 +26,19 @@ fn check(kind: &str, value: Value, expected: Result<Value, &str>) {
 
 #[test]
 fn nothing_is_null_for_every_type() {
-    for kind in ["text", "textarea", "checkbox", "date", "integer", "decimal", "regexp", "dropdown", "multiselect", "phone", "email"] {
+    for kind in [
+        "text",
+        "textarea",
+        "checkbox",
+        "date",
+        "integer",
+        "decimal",
+        "regexp",
+        "dropdown",
+        "multiselect",
+        "phone",
+        "email",
+    ] {
         for value in [json!(null), json!(""), json!("  \t"), json!([]), json!([""])] {
             check(kind, value, Ok(Value::Null));
         }

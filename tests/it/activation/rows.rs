@@ -108,7 +108,8 @@ audience = "open"
 #[tokio::test]
 async fn rows_say_what_they_want() {
     let world = World::synced(Setup::default()).await;
-    define_audience(&world, "open", json!({"tickets": [{"field": "status", "one_of": ["new", "open", "pending"]}]})).await;
+    define_audience(&world, "open", json!({"tickets": [{"field": "status", "one_of": ["new", "open", "pending"]}]}))
+        .await;
     let env = activation(&world, FILE).await;
     let rows = all(&world, &env, 1_000).await;
     assert!(rows.len() > 5, "{}", rows.len());
@@ -133,16 +134,19 @@ async fn rows_say_what_they_want() {
         assert_eq!(all(&world, &env, limit).await, rows, "in pages of {limit}");
     }
     let some: Vec<i64> = ordered.iter().copied().step_by(3).collect();
-    let expected: Vec<Row> = rows.iter().filter(|row| some.contains(&row.person_id.expect("a person"))).cloned().collect();
+    let expected: Vec<Row> =
+        rows.iter().filter(|row| some.contains(&row.person_id.expect("a person"))).cloned().collect();
     assert_eq!(page(&world, &env, Scope::People(&some), None, 1_000).await.rows, expected);
-    let keys: Vec<String> = expected.iter().map(|row| row.row_key.clone()).chain(["person:0".into(), "key:x".into()]).collect();
+    let keys: Vec<String> =
+        expected.iter().map(|row| row.row_key.clone()).chain(["person:0".into(), "key:x".into()]).collect();
     assert_eq!(page(&world, &env, Scope::Keys(&keys), None, 1_000).await.rows, expected);
 }
 
 #[tokio::test]
 async fn an_exit_reaches_who_left_who_is_archived_and_who_was_merged() {
     let world = World::synced(Setup::default()).await;
-    define_audience(&world, "open", json!({"tickets": [{"field": "status", "one_of": ["new", "open", "pending"]}]})).await;
+    define_audience(&world, "open", json!({"tickets": [{"field": "status", "one_of": ["new", "open", "pending"]}]}))
+        .await;
     let env = activation(&world, FILE).await;
     let rows = all(&world, &env, 1_000).await;
     delivered(&world, &env, &rows, json!({"tags": ["has_open_ticket", "of_old"]})).await;
@@ -157,7 +161,7 @@ async fn an_exit_reaches_who_left_who_is_archived_and_who_was_merged() {
         let before = rows.iter().find(|row| row.row_key == exit.row_key).expect("the row");
         assert_eq!(exit.record_id, before.record_id);
         assert_ne!(exit.digest, before.digest);
-        let expected = json!({"values": {"details": "exited"}, "tags": {"has_open_ticket": false, "of_old": false}, "exit": true});
+        let expected = json!({"values": {"details": "exited"}, "tags": {"has_open_ticket": false, "of_old": false}});
         assert_eq!(wanted(&exit), expected);
     }
 }
