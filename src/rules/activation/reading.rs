@@ -333,6 +333,11 @@ fn wrong_mappings() {
         "to = \"notes\"\nfrom = \"name\"",
         "personal_data: notes gives away \"name\", which is personal data; name it here if it may go to Zendesk",
     );
+}
+
+#[test]
+fn wrong_templates() {
+    let map = |text: &str, expected: &str| check(&with_map(text), expected);
     let template = |text: &str, expected: &str| map(&format!("to = \"notes\"\ntemplate = \"{text}\""), expected);
     template(
         "{{ person.email }}",
