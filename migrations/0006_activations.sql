@@ -16,6 +16,7 @@ CREATE TABLE activation (
     error         text,
     remedy        text,
     failing_since timestamptz,
+    held_until    timestamptz,
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,
     PRIMARY KEY (workspace_id, id),
@@ -37,6 +38,7 @@ COMMENT ON COLUMN activation.replan_at IS 'When all its rows are to be looked at
 COMMENT ON COLUMN activation.error IS 'What is wrong with it now.';
 COMMENT ON COLUMN activation.remedy IS 'What to do about it.';
 COMMENT ON COLUMN activation.failing_since IS 'Since when.';
+COMMENT ON COLUMN activation.held_until IS 'Until when nothing is tried for it, since it failed or waits for an answer.';
 COMMENT ON COLUMN activation.created_at IS 'When it was first applied.';
 COMMENT ON COLUMN activation.updated_at IS 'When its definition last changed.';
 
@@ -106,6 +108,7 @@ CREATE TABLE push_run (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX push_run_activation ON push_run (workspace_id, activation_id, id);
+CREATE INDEX push_run_active ON push_run (workspace_id, source_id, id) WHERE state IN ('planning', 'reading', 'sending');
 COMMENT ON TABLE push_run IS 'Runs of activations: plans, deliveries, undoings.';
 COMMENT ON COLUMN push_run.workspace_id IS 'The workspace.';
 COMMENT ON COLUMN push_run.id IS 'Number of the run, and of the plan.';
@@ -141,6 +144,7 @@ CREATE TABLE push_job (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX push_job_open ON push_job (workspace_id, source_id) WHERE ended_at IS NULL;
+CREATE INDEX push_job_stored ON push_job (workspace_id, source_id, stored_at);
 CREATE INDEX push_job_run ON push_job (workspace_id, run_id);
 COMMENT ON TABLE push_job IS 'Calls that change records in Zendesk, each stored before it is sent, and the job that Zendesk made of it.';
 COMMENT ON COLUMN push_job.workspace_id IS 'The workspace.';
@@ -183,6 +187,8 @@ CREATE TABLE push_record (
     PRIMARY KEY (workspace_id, run_id, seq)
 );
 CREATE INDEX push_record_open ON push_record (workspace_id, run_id, state, seq) WHERE state IN ('planned', 'read', 'sent');
+CREATE INDEX push_record_record ON push_record (workspace_id, run_id, record_id);
+CREATE INDEX push_record_key ON push_record (workspace_id, run_id, lower(key_value));
 CREATE INDEX push_record_job ON push_record (workspace_id, job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX push_record_row ON push_record (workspace_id, activation_id, row_key);
 CREATE INDEX push_record_person ON push_record (workspace_id, person_id);

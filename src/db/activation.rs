@@ -32,6 +32,8 @@ pub struct Row {
     pub remedy: Option<String>,
     /// Since when.
     pub failing_since: Option<DateTime<Utc>>,
+    /// Until when nothing is tried for it.
+    pub held_until: Option<DateTime<Utc>>,
     /// When it was first applied.
     pub created_at: DateTime<Utc>,
     /// When its definition last changed.
@@ -40,7 +42,7 @@ pub struct Row {
 
 const COLUMNS: &str =
     "id, name, source_id, definition, needs, next_at, paused_at, stage, replan_at, error, remedy, failing_since,
-    created_at, updated_at";
+    held_until, created_at, updated_at";
 
 /// All activations, by name.
 pub async fn all(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<Row>> {
@@ -92,7 +94,7 @@ pub async fn define(db: &mut PgConnection, workspace_id: i64, new: New<'_>, now:
          ON CONFLICT (workspace_id, name) DO UPDATE SET title = excluded.title, source_id = excluded.source_id,
              definition = excluded.definition, needs = excluded.needs, always = excluded.always, stage = excluded.stage, next_at = NULL,
              replan_at = coalesce(excluded.replan_at, a.replan_at), error = NULL, remedy = NULL, failing_since = NULL,
-             updated_at = excluded.updated_at
+             held_until = NULL, updated_at = excluded.updated_at
          RETURNING id",
     )
     .bind(workspace_id)
@@ -224,7 +226,7 @@ pub async fn standings(db: &mut PgConnection, workspace_id: i64, id: Option<i64>
              coalesce(u.due, 0) AS due, w.id AS waiting_run, w.asks, r.id AS last_run, r.kind AS last_kind, r.state AS last_state,
              r.started_at AS last_started_at, r.ended_at AS last_ended_at, r.counts AS last_counts, r.error AS last_error
          FROM activation a
-         LEFT JOIN (SELECT activation_id, count(*) FILTER (WHERE written <> '{}') AS delivered,
+         LEFT JOIN (SELECT activation_id, count(*) FILTER (WHERE written <> '{}' OR owned IS NOT NULL) AS delivered,
                         count(*) FILTER (WHERE pending IS NOT NULL) AS on_the_way
                     FROM delivery WHERE workspace_id = $1 AND ($2::bigint IS NULL OR activation_id = $2) GROUP BY activation_id) d
              ON d.activation_id = a.id
@@ -249,6 +251,17 @@ pub async fn needing(db: &mut PgConnection, workspace_id: i64, need: &str) -> Re
         .bind(need)
         .fetch_all(db)
         .await
+}
+
+/// Sets until when nothing is tried for it; None lets it go on.
+pub async fn hold(db: &mut PgConnection, workspace_id: i64, id: i64, until: Option<DateTime<Utc>>) -> Result<()> {
+    sqlx::query("UPDATE activation SET held_until = $3 WHERE workspace_id = $1 AND id = $2")
+        .bind(workspace_id)
+        .bind(id)
+        .bind(until)
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// How many calls of it are stored or under way.

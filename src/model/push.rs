@@ -282,6 +282,27 @@ impl RunState {
     }
 }
 
+/// What a run counted, beside its records.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunCounts {
+    /// Rows looked at.
+    pub looked_at: u64,
+    /// Rows for which Zendesk was last given the same.
+    pub same: u64,
+    /// Records it would change, as its before-images told.
+    pub would_change: u64,
+    /// Fields it would clear, likewise.
+    pub would_clear: u64,
+    /// Records it would create, likewise.
+    pub would_create: u64,
+    /// Changed records for which an operator has said yes, of runs that are always on.
+    pub approved: u64,
+    /// Records by state when it ended, and by class where they failed: `updated`, `failed`, `failed.agent`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub results: BTreeMap<String, u64>,
+}
+
 /// A value of ours that Zendesk confirmed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Written {

@@ -169,7 +169,7 @@ pub async fn show(session: &Session, name: &str, format: Format) -> anyhow::Resu
     }
     table.print();
     for (what, todo) in one.problems() {
-say(format_args!("\n{}\nwhat to do: {}", plain(&what), plain(&todo)));
+        say(format_args!("\n{}\nwhat to do: {}", plain(&what), plain(&todo)));
     }
     if let Some(remark) = one.remark() {
         say(format_args!("\n{remark}"));

@@ -80,7 +80,7 @@ pub async fn delete(ctx: &Context, workspace: i64, name: &str) -> Result<(), Act
     let calls = db::activation::calls_open(&mut tx, workspace, stored.id).await?;
     if calls > 0 {
         return Err(ActivationError::refused(
-            format!("{calls} calls of activation {name} are under way in Zendesk"),
+            format!("calls of activation {name} are under way in Zendesk: {calls}"),
             format!("pause it (deskbridge activation pause {name}) and try again when they have ended"),
         ));
     }

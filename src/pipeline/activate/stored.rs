@@ -61,6 +61,8 @@ pub struct Stored {
     pub replan_at: Option<DateTime<Utc>>,
     /// What is wrong with it, and what to do.
     pub trouble: Option<Trouble>,
+    /// Until when nothing is tried for it, since it failed or waits for an answer.
+    pub held_until: Option<DateTime<Utc>>,
     /// When it was first applied.
     pub created_at: DateTime<Utc>,
     /// When its definition last changed.
@@ -97,6 +99,7 @@ impl Stored {
             stage: row.stage,
             replan_at: row.replan_at,
             trouble,
+            held_until: row.held_until,
             created_at: row.created_at,
             updated_at: row.updated_at,
             activation,

@@ -1,0 +1,3 @@
+//! Activations: from a file to fields in Zendesk.
+
+mod define;
