@@ -89,11 +89,11 @@ pub struct New<'a> {
 /// set by who reads it. Answers its number.
 pub async fn define(db: &mut PgConnection, workspace_id: i64, new: New<'_>, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query_scalar(
-        "INSERT INTO activation AS a (workspace_id, name, title, source_id, definition, needs, always, stage, replan_at, created_at, updated_at)
+        "INSERT INTO activation (workspace_id, name, title, source_id, definition, needs, always, stage, replan_at, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $9 THEN $10::timestamptz END, $10, $10)
          ON CONFLICT (workspace_id, name) DO UPDATE SET title = excluded.title, source_id = excluded.source_id,
              definition = excluded.definition, needs = excluded.needs, always = excluded.always, stage = excluded.stage, next_at = NULL,
-             replan_at = coalesce(excluded.replan_at, a.replan_at), error = NULL, remedy = NULL, failing_since = NULL,
+             replan_at = coalesce(excluded.replan_at, activation.replan_at), error = NULL, remedy = NULL, failing_since = NULL,
              held_until = NULL, updated_at = excluded.updated_at
          RETURNING id",
     )

@@ -1,16 +1,73 @@
 //! `activation apply`, `diff`, `pause`, `resume`, `delete`.
 
-use super::{Apply, Delete, Diff, Named, show};
+use super::show::{self, Named};
 use crate::cli::error::usage;
 use crate::cli::file;
-use crate::cli::output::{confirm, count, note, plain, say, say_json};
+use crate::cli::output::{Format, confirm, count, note, plain, say, say_json};
 use crate::cli::session::{Session, told};
 use crate::db;
 use crate::model::activation::Activation;
 use crate::pipeline::activate::{manage, stored};
 use crate::rules::activation::read;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// What `apply --help` adds.
+pub const APPLY_HELP: &str = r#"The file is TOML:
+
+  name = "support-health"
+  source = "acme"                      # a connected source
+  target = "users"                     # or organizations, sell_contacts
+
+  [rows]
+  audiences = ["unhappy"]              # or query = "SELECT …" with key = "person_id"
+
+  [when]
+  always = true                        # and cron = "0 6 * * *", after_sync = true; none of them: by command
+
+  [[map]]
+  to = "user_fields.open_tickets"
+  from = "open_tickets"
+
+  [[map]]
+  to = "user_fields.unhappy"           # realized or exited
+  audience = "unhappy"
+
+  [[tag]]
+  tag = "unhappy"
+  audience = "unhappy"
+
+The README explains every key. Applying a file changes nothing in Zendesk; a run does."#;
+
+/// `deskbridge activation apply`.
+#[derive(Debug, clap::Args)]
+pub struct Apply {
+    /// The definition (TOML); - for stdin.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// `deskbridge activation diff`.
+#[derive(Debug, clap::Args)]
+pub struct Diff {
+    /// The definition (TOML); - for stdin.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// `deskbridge activation delete`.
+#[derive(Debug, clap::Args)]
+pub struct Delete {
+    /// Name of the activation.
+    name: String,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
 
 /// Reads a file.
 fn definition(path: &Path) -> anyhow::Result<Activation> {

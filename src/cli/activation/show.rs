@@ -11,6 +11,23 @@ use crate::pipeline::activate::stored::{self, Stored};
 use crate::rules::activation::compare;
 use serde_json::{Value, json};
 
+/// How to print.
+#[derive(Debug, clap::Args)]
+pub struct Only {
+    #[command(flatten)]
+    format: Format,
+}
+
+/// An activation.
+#[derive(Debug, clap::Args)]
+pub struct Named {
+    /// Name of the activation.
+    pub name: String,
+    /// How to print.
+    #[command(flatten)]
+    pub format: Format,
+}
+
 /// Said of every activation that writes to Zendesk Sell.
 pub const SELL_RETIRES: &str = "Zendesk Sell retires on 2027-08-31: what is written there is gone then.";
 
@@ -116,9 +133,9 @@ async fn told(session: &Session, name: Option<&str>) -> anyhow::Result<Vec<Told>
 }
 
 /// Lists the activations.
-pub async fn list(session: &Session, format: Format) -> anyhow::Result<()> {
+pub async fn list(session: &Session, args: &Only) -> anyhow::Result<()> {
     let all = told(session, None).await?;
-    if format.json {
+    if args.format.json {
         say_json(&Value::Array(all.iter().map(Told::json).collect()));
         return Ok(());
     }

@@ -42,7 +42,7 @@ async fn apply(world: &World, text: &str) -> Result<(), ActivationError> {
 }
 
 async fn found(world: &World, name: &str) -> Stored {
-    stored::find(&mut *world.ctx.pool.acquire().await.expect("a connection"), 1, name).await.expect("the activation")
+    stored::find(&mut world.ctx.pool.acquire().await.expect("a connection"), 1, name).await.expect("the activation")
 }
 
 #[tokio::test]
