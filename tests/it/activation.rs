@@ -1,3 +1,6 @@
-//! Activations: from a file to fields in Zendesk.
+//! Activations: the way from what changes in the CDP to fields in Zendesk.
 
+mod always;
 mod define;
+mod sell;
+mod wire;

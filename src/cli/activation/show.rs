@@ -6,7 +6,7 @@ use crate::db;
 use crate::db::activation::Standing;
 use crate::model::activation::Target;
 use crate::model::push::RunState;
-use crate::model::source::{Source, SourceState};
+use crate::model::source::{SELL_RETIRES, Source, SourceState};
 use crate::pipeline::activate::stored::{self, Stored};
 use crate::rules::activation::compare;
 use serde_json::{Value, json};
@@ -27,9 +27,6 @@ pub struct Named {
     #[command(flatten)]
     pub format: Format,
 }
-
-/// Said of every activation that writes to Zendesk Sell.
-pub const SELL_RETIRES: &str = "Zendesk Sell retires on 2027-08-31: what is written there is gone then.";
 
 /// An activation, its source, and how both stand.
 struct Told {
@@ -189,7 +186,7 @@ pub async fn show(session: &Session, name: &str, format: Format) -> anyhow::Resu
         say(format_args!("\n{}\nwhat to do: {}", plain(&what), plain(&todo)));
     }
     if let Some(remark) = one.remark() {
-        say(format_args!("\n{remark}"));
+        say(format_args!("\n{remark}."));
     }
     Ok(())
 }

@@ -107,12 +107,12 @@ async fn source(db: &mut PgConnection, workspace: i64, activation: &Activation) 
     let source = db::source::by_name(db, workspace, name).await?.ok_or_else(|| {
         ActivationError::refused(format!("source: there is no source {name:?}"), "deskbridge source list shows them")
     })?;
-    let (kind, words) = match activation.target {
-        Target::Users | Target::Organizations => ("zendesk", "a connected Zendesk Support account"),
-        Target::SellContacts => ("sell", "a connected Zendesk Sell account"),
+    let (fits, words) = match activation.target {
+        Target::Users | Target::Organizations => (source.is_support(), "a connected Zendesk Support account"),
+        Target::SellContacts => (source.is_sell(), "a connected Zendesk Sell account"),
     };
     let target = activation.target.as_str();
-    if source.kind != kind {
+    if !fits {
         return Err(ActivationError::refused(
             format!("source: {name} is of kind {:?}; {target} are written to {words}", source.kind),
             "name another source",
