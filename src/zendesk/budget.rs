@@ -188,10 +188,10 @@ mod tests {
         check(Method::PUT, "/api/v2/tickets/7", &[(Requests, ""), (TicketUpdates, ""), (UpdatesOfTicket, "7")]);
         check(Method::PUT, "/api/v2/users/7", &[(Requests, ""), (UserWrites, ""), (WritesOfUser, "7")]);
         check(Method::PUT, "/api/v2/organizations/7", &[(Requests, ""), (WritesOfOrganization, "7")]);
-        check(Method::POST, "/v2/contacts/upsert?email=a%40b.example", &[(Sell, "")]);
-        check(Method::GET, "/v2/contacts?ids=1,2", &[(Sell, "")]);
         check(Method::POST, "/api/v2/users/create_or_update_many", &[(Requests, "")]);
         check(Method::DELETE, "/api/v2/tickets/destroy_many?ids=1", &[(Requests, "")]);
+        check(Method::POST, "/v2/contacts/upsert?email=a%40b.example", &[(Sell, "")]);
+        check(Method::GET, "/v2/contacts?ids=1,2", &[(Sell, "")]);
         check(Method::DELETE, "/api/v2/deleted_users/7", &[(Requests, ""), (Erasures, "")]);
     }
 

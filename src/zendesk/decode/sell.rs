@@ -19,13 +19,13 @@ pub fn contact(raw: &RawValue) -> Option<Remote> {
         "id" => id = Some(value),
         "tags" => tags = Some(value),
         "updated_at" => updated_at = Some(value),
-        "address" | "custom_fields" => members(value.get(), |part, value| {
-            if !part.is_empty() && part.len() <= MAX_KEY && !part.contains('\0') {
-                values.extend(lenient.any(&part, value).map(|value| (format!("{key}.{part}"), value)));
-            }
-        })
-        .then_some(())
-        .unwrap_or_default(),
+        "address" | "custom_fields" => {
+            members(value.get(), |part, value| {
+                if !part.is_empty() && part.len() <= MAX_KEY && !part.contains('\0') {
+                    values.extend(lenient.any(&part, value).map(|value| (format!("{key}.{part}"), value)));
+                }
+            });
+        }
         key if key.len() <= MAX_KEY && !matches!(view(value), Json::Array | Json::Object) => {
             values.extend(lenient.any(key, value).map(|value| (key.to_owned(), value)));
         }
@@ -136,7 +136,10 @@ mod tests {
             assert_eq!(found, expected, "{data}");
         };
         check(json!({"name": "Audience", "type": "string"}), Some(("custom_fields.Audience", "text", &[])));
-        check(json!({"name": "Seats", "type": "number", "for_contact": true}), Some(("custom_fields.Seats", "decimal", &[])));
+        check(
+            json!({"name": "Seats", "type": "number", "for_contact": true}),
+            Some(("custom_fields.Seats", "decimal", &[])),
+        );
         let choices = json!([{"id": 1, "name": "free"}, {"id": 2, "name": "paid"}]);
         let plan = Some(("custom_fields.Plan", "dropdown", ["free", "paid"].as_slice()));
         check(json!({"name": "Plan", "type": "list", "choices": choices}), plan);

@@ -1,13 +1,10 @@
 //! What is sent: items into the JSON of each call. Pure.
 
-use super::{Call, Item, Refusal};
+use super::call::{Call, Item, MAX_ITEMS, Refusal};
 use crate::model::activation::{KeyKind, Target};
 use crate::model::push::Fault;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-
-/// The most items of a call (Z§5).
-pub const MAX_ITEMS: usize = 100;
 
 /// The largest body of several items, in bytes. Zendesk names no limit; what it refuses with 413 is halved by the caller, and what
 /// is larger than this is not even tried.
@@ -65,7 +62,7 @@ pub(super) fn request(call: Call, items: &[Item]) -> Result<Request, Refusal> {
             let path = format!("/api/v2/organization_memberships/destroy_many?ids={}", ids.join(","));
             (Method::DELETE, path, None)
         }
-        Call::SellUpsert => return Err(shape("Zendesk Sell has a client of its own".to_owned())),
+        Call::SellUpsert => return Err(shape("a contact of Zendesk Sell is none of Support's records".to_owned())),
     };
     // A single record of any size is Zendesk's to judge: it cannot be halved.
     if items.len() > 1 && body.as_ref().is_some_and(|body| body.to_string().len() > MAX_BYTES) {

@@ -1,14 +1,16 @@
 //! Contacts of Zendesk Sell, by its own API on its own address (Z§9), as Adobe's destination writes them: found by e-mail.
 
+use super::super::client::{Client, Written};
+use super::super::decode::{self, JobRow};
+use super::super::error::ApiError;
+use super::super::webhooks::encode;
 use super::body::Request;
-use super::{Item, Refusal};
+use super::call::{Item, Refusal};
+use super::rows::rows;
 use crate::model::activation::KeyKind;
 use crate::model::email::Email;
 use crate::model::push::{Fault, Remote, TargetField};
-use crate::zendesk::client::{Client, Written};
-use crate::zendesk::decode::{self, JobRow};
-use crate::zendesk::error::ApiError;
-use crate::zendesk::webhooks::encode;
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -46,7 +48,7 @@ const FIELDS: [(&str, &str); 22] = [
 /// public clients of Sell use: an account without it has none that can be checked.
 pub(super) async fn fields(client: &Client) -> Result<Vec<TargetField>, ApiError> {
     let mut fields: Vec<TargetField> = FIELDS.iter().map(|(name, kind)| field(name, kind)).collect();
-    let page = super::rows::rows(client, "/v2/contact/custom_fields", "items").await?;
+    let page = rows(client, "/v2/contact/custom_fields", "items").await?;
     fields.extend(page.records.iter().filter_map(|raw| decode::contact_field(raw)));
     Ok(fields)
 }
@@ -68,11 +70,7 @@ fn field(name: &str, kind: &str) -> TargetField {
 }
 
 /// The contacts that these values find, each with its value: all matches. By other keys than id and e-mail Sell's contacts are not found.
-pub(super) async fn find(
-    client: &Client,
-    by: &KeyKind,
-    values: &[String],
-) -> Result<Vec<(String, Remote)>, ApiError> {
+pub(super) async fn find(client: &Client, by: &KeyKind, values: &[String]) -> Result<Vec<(String, Remote)>, ApiError> {
     let mut found = Vec::new();
     match by {
         KeyKind::RecordId => {
@@ -97,7 +95,7 @@ pub(super) async fn find(
 }
 
 async fn contacts(client: &Client, filter: &str) -> Result<Vec<Remote>, ApiError> {
-    let page = super::rows::rows(client, &format!("/v2/contacts?per_page={AT_ONCE}&{filter}"), "items").await?;
+    let page = rows(client, &format!("/v2/contacts?per_page={AT_ONCE}&{filter}"), "items").await?;
     Ok(page.records.iter().filter_map(|raw| decode::contact(raw)).collect())
 }
 
@@ -155,22 +153,17 @@ fn shape(words: &str) -> Refusal {
     Refusal::Invalid(Fault::new("call", words))
 }
 
-/// What became of the contact. Sell says 200 of new ones, too: such a one has never been changed.
-pub(super) fn row(written: &Written, item: &Item) -> JobRow {
+/// What became of the contact; None where the answer holds none, which may come from anybody. Sell says 200 of new ones, too: such a
+/// one has never been changed.
+pub(super) fn row(written: &Written, item: &Item) -> Option<JobRow> {
     let text = String::from_utf8_lossy(&written.body);
-    let contact = serde_json::from_str::<&RawValue>(text.trim()).ok().and_then(decode::contact);
-    let value = |name: &str| contact.as_ref().and_then(|contact| contact.values.get(name)).and_then(Value::as_str);
-    let stamp = contact.as_ref().and_then(|contact| contact.updated_at);
-    let made = value("created_at").and_then(|text| text.parse::<chrono::DateTime<chrono::Utc>>().ok());
-    let is_new = item.id.is_none() && made.is_some() && made == stamp;
-    JobRow {
-        index: Some(0),
-        id: contact.as_ref().map(|contact| contact.id.clone()),
-        email: value("email").map(str::to_owned),
-        success: true,
-        action: Some(if is_new { "create" } else { "update" }.to_owned()),
-        ..JobRow::default()
-    }
+    let contact = decode::contact(serde_json::from_str::<&RawValue>(text.trim()).ok()?)?;
+    let value = |name: &str| contact.values.get(name).and_then(Value::as_str);
+    let made: Option<DateTime<Utc>> = value("created_at").and_then(|text| text.parse().ok());
+    let is_new = item.id.is_none() && made.is_some() && made == contact.updated_at;
+    let email = value("email").map(str::to_owned);
+    let action = Some(if is_new { "create" } else { "update" }.to_owned());
+    Some(JobRow { index: Some(0), id: Some(contact.id), email, success: true, action, ..JobRow::default() })
 }
 
 #[cfg(test)]
