@@ -91,10 +91,10 @@ pub(super) fn error(raw: &RawValue) -> Option<(String, Fault)> {
         _ => String::new(),
     };
     let code = text("code").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(80).collect::<String>();
-    let mut found = fault::fault(&code, None, "");
+    let mut found = fault::fault(&code, None, &code.replace('_', " "));
     // `custom_fields[Tier]` is what files call `custom_fields.Tier`.
     let field = text("field").replacen('[', ".", 1).trim_end_matches(']').to_owned();
-    found.field = Some(field).filter(|field| !field.is_empty() && text("resource") == "contact");
+    found.field = Some(field).filter(|field| !matches!(&**field, "" | "id") && text("resource") == "contact");
     Some((code, found))
 }
 
@@ -159,6 +159,7 @@ mod tests {
         check("last_name", "blank", (Some("last_name"), "required_missing"));
         check("custom_fields[Tier]", "invalid_type", (Some("custom_fields.Tier"), "invalid_value"));
         check("email", "already_exists", (Some("email"), "duplicate_value"));
+        check("id", "not_found", (None, "not_found"));
         check("", "odd", (None, "refused"));
         assert_eq!(error(&raw(&json!({"code": "TooDeep"}))), None);
     }

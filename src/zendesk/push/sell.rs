@@ -120,7 +120,7 @@ pub(super) fn request(items: &[Item]) -> Result<Request, Refusal> {
     let Some((KeyKind::Email, email)) = &item.key else {
         return Err(shape("contacts of Zendesk Sell are found by e-mail only"));
     };
-    if !data.get("last_name").and_then(Value::as_str).is_some_and(|name| !name.trim().is_empty()) {
+    if data.get("last_name").and_then(Value::as_str).is_none_or(|name| name.trim().is_empty()) {
         let words = "Zendesk Sell asks a last name of every new contact";
         return Err(Refusal::Invalid(Fault::of("last_name", "required_missing", words)));
     }
