@@ -390,6 +390,8 @@ pub struct Span {
     pub from: DateTime<Utc>,
     /// How many.
     pub total: u64,
+    /// Whose they were, where that was asked.
+    pub people: Vec<i64>,
 }
 
 fn span_of(row: &sqlx::postgres::PgRow) -> Span {
@@ -398,6 +400,7 @@ fn span_of(row: &sqlx::postgres::PgRow) -> Span {
         kind: row.get("type"),
         from: row.get("first_at"),
         total: row.get::<i64, _>("total") as u64,
+        people: row.get("people"),
     }
 }
 
@@ -446,8 +449,9 @@ pub async fn delete_before(
                  WHERE workspace_id = $1 AND source_id = $2 AND type = ANY($3) AND occurred_at < $4
                  ORDER BY occurred_at LIMIT $5) old
              WHERE a.workspace_id = $1 AND a.occurred_at = old.occurred_at AND a.id = old.id
-             RETURNING a.source_id, a.type, a.occurred_at)
-         SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total FROM gone GROUP BY source_id, type",
+             RETURNING a.source_id, a.type, a.occurred_at, a.person_id)
+         SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total, array_agg(DISTINCT person_id) AS people
+         FROM gone GROUP BY source_id, type",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -462,7 +466,7 @@ pub async fn delete_before(
 /// What of a workspace happened before a time, whatever the source and type.
 pub async fn spans_before(db: &mut PgConnection, workspace_id: i64, before: DateTime<Utc>) -> Result<Vec<Span>> {
     let rows = sqlx::query(
-        "SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total FROM activity
+        "SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total, ARRAY[]::bigint[] AS people FROM activity
          WHERE workspace_id = $1 AND occurred_at < $2 GROUP BY source_id, type",
     )
     .bind(workspace_id)

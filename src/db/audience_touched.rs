@@ -33,12 +33,31 @@ pub async fn note(
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
          SELECT DISTINCT $1::bigint, t.person_id, t.need, $4::timestamptz FROM unnest($2::bigint[], $3::text[]) AS t(person_id, need)
-         WHERE EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND (t.need = '*' OR t.need = ANY (a.needs)))",
+         WHERE t.need IN (SELECT unnest(needs) FROM audience WHERE workspace_id = $1)
+            OR t.need = '*' AND EXISTS (SELECT 1 FROM audience WHERE workspace_id = $1)",
     )
     .bind(workspace_id)
     .bind(people)
     .bind(needs)
     .bind(due_at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Notes that people are to be asked about again at a time of their own, in all audiences.
+pub async fn note_later(db: &mut PgConnection, workspace_id: i64, later: &[(i64, DateTime<Utc>)]) -> Result<()> {
+    if later.is_empty() {
+        return Ok(());
+    }
+    let (people, times): (Vec<i64>, Vec<DateTime<Utc>>) = later.iter().copied().unzip();
+    sqlx::query(
+        "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
+         SELECT DISTINCT $1::bigint, t.person_id, '*', t.due_at FROM unnest($2::bigint[], $3::timestamptz[]) AS t(person_id, due_at)",
+    )
+    .bind(workspace_id)
+    .bind(people)
+    .bind(times)
     .execute(db)
     .await?;
     Ok(())
@@ -111,8 +130,8 @@ pub async fn note_activities(
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
          SELECT DISTINCT $1::bigint, x.person_id, 'activity:' || x.type, $4::timestamptz FROM activity x
-         JOIN audience a ON a.workspace_id = x.workspace_id AND 'activity:' || x.type = ANY (a.needs)
-         WHERE x.workspace_id = $1 AND x.source_id = $2 AND x.ticket_id = ANY($3)",
+         WHERE x.workspace_id = $1 AND x.source_id = $2 AND x.ticket_id = ANY($3)
+           AND 'activity:' || x.type IN (SELECT unnest(needs) FROM audience WHERE workspace_id = $1)",
     )
     .bind(workspace_id)
     .bind(source_id)

@@ -7,8 +7,10 @@
 pub mod activity;
 pub mod agent;
 pub mod audience;
+pub mod audience_answers;
 pub mod audience_facts;
-pub mod audience_filter;
+mod audience_filter;
+pub mod audience_find;
 pub mod audience_member;
 pub mod audience_touched;
 pub mod checkpoint;

@@ -15,6 +15,8 @@ pub enum JobKind {
     Watch,
     /// Bring the audiences of a workspace up to date.
     Audience,
+    /// Ask many of them at once, because a day begins or to see that nothing was missed.
+    AudiencePass,
 }
 
 impl JobKind {
@@ -27,13 +29,14 @@ impl JobKind {
             JobKind::Renew => "renew",
             JobKind::Watch => "watch",
             JobKind::Audience => "audience",
+            JobKind::AudiencePass => "audience_pass",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
         use JobKind::*;
-        [Apply, Poll, Prune, Renew, Watch, Audience].into_iter().find(|kind| kind.as_str() == text)
+        [Apply, Poll, Prune, Renew, Watch, Audience, AudiencePass].into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

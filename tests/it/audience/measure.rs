@@ -2,7 +2,7 @@
 //! each person has twenty activities.
 
 use crate::support;
-use deskbridge::db::audience_filter::{Among, find};
+use deskbridge::db::audience_find::find;
 use deskbridge::model::filter::Moment;
 use deskbridge::rules::filter::read;
 use serde_json::json;
@@ -52,7 +52,7 @@ async fn everybody_is_asked() {
     for _ in 0..3 {
         let started = Instant::now();
         let moment = Moment { now, zone: chrono_tz::Tz::UTC };
-        let found = find(&mut db, 1, &filter, Among::Everybody, moment).await.expect("found").len();
+        let found = find(&mut db, 1, &filter, moment).await.expect("found").len();
         eprintln!("{found} of {people} people in {} ms", started.elapsed().as_millis());
     }
 }
