@@ -118,7 +118,8 @@ impl Tables {
         let mut join = |columns: &[String], name: &str, rows: &str| {
             if !columns.is_empty() {
                 let columns = columns.join(", ");
-                let rows = format!("SELECT person_id, {columns} FROM {rows} AND person_id = ANY ($2) GROUP BY person_id");
+                let rows =
+                    format!("SELECT person_id, {columns} FROM {rows} AND person_id = ANY ($2) GROUP BY person_id");
                 all += &format!(" LEFT JOIN ({rows}) {name} ON {name}.person_id = p.id");
             }
         };
@@ -134,7 +135,8 @@ impl Tables {
         for (of, name) in activities.into_iter().filter(|(of, _)| !of.columns.is_empty()) {
             let kinds = writer.bind(of.kinds.into_iter().collect::<Vec<_>>());
             let since = of.earliest.map(|at| format!(" AND x.occurred_at >= {}", writer.bind(at)));
-            let rows = format!("activity x WHERE x.workspace_id = $1 AND x.type = ANY ({kinds}){}", since.unwrap_or_default());
+            let rows =
+                format!("activity x WHERE x.workspace_id = $1 AND x.type = ANY ({kinds}){}", since.unwrap_or_default());
             join(&of.columns, name, &rows);
         }
         if self.summary {

@@ -185,7 +185,8 @@ async fn prune_source(ctx: &Context, db: &mut PgConnection, source: &Source) -> 
             let rows: u64 = gone.iter().map(|span| span.total).sum();
             db::activity::note_pruned(&mut tx, source.workspace_id, &gone, horizon).await?;
             let of = |span: &db::activity::Span| (span.people.clone(), format!("activity:{}", span.kind));
-            let lost = gone.iter().map(of).flat_map(|(people, need)| people.into_iter().map(move |id| (id, need.clone())));
+            let lost =
+                gone.iter().map(of).flat_map(|(people, need)| people.into_iter().map(move |id| (id, need.clone())));
             let lost: Vec<(i64, String)> = lost.collect();
             db::audience_touched::note(&mut tx, source.workspace_id, lost, ctx.clock.now()).await?;
             tx.commit().await?;

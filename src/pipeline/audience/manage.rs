@@ -120,8 +120,7 @@ pub async fn explain(ctx: &Context, workspace: i64, name: &str, person: i64) -> 
     let mut db = ctx.pool.acquire().await?;
     let audience = find(&mut db, workspace, name).await?;
     let Some(facts) = db::audience_facts::load(&mut db, workspace, person).await? else { return Ok(None) };
-    let standings =
-        db::audience_member::standings(&mut db, workspace, &[audience.stored.id], Some(&[person])).await?;
+    let standings = db::audience_member::standings(&mut db, workspace, &[audience.stored.id], Some(&[person])).await?;
     let standing = standings.first().map(|(_, standing)| standing);
     let explained = |filter: &Filter| evaluate::explain(filter, &facts, moment(ctx));
     Ok(Some(Reasons {

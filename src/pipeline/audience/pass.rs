@@ -136,13 +136,7 @@ async fn on_edge(
 }
 
 /// Notes what was done and what comes next.
-async fn end(
-    ctx: &Context,
-    workspace: i64,
-    lease: Option<&Lease>,
-    look: &Look,
-    drift: i64,
-) -> Result<(), FlowError> {
+async fn end(ctx: &Context, workspace: i64, lease: Option<&Lease>, look: &Look, drift: i64) -> Result<(), FlowError> {
     let mut tx = begin(ctx, workspace, lease).await?;
     let audiences = load(&mut tx, workspace).await?;
     let is_same = |audience: &&Audience| {
@@ -154,7 +148,11 @@ async fn end(
     let times = Times {
         rebuild_at: stored.rebuild_at.filter(|at| why != Why::Rebuild || *at > now),
         day_at: if is_nightly { stored.day_at } else { next_edge(&look.audience.definition, zone, now) },
-        nightly_at: if is_nightly || stored.evaluated_at.is_none() { nightly(id, zone, now) } else { stored.nightly_at },
+        nightly_at: if is_nightly || stored.evaluated_at.is_none() {
+            nightly(id, zone, now)
+        } else {
+            stored.nightly_at
+        },
         evaluated_at: (why != Why::Day).then_some(now),
         drift: is_nightly.then_some(drift),
     };

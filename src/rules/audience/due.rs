@@ -72,10 +72,8 @@ fn relative(condition: &Condition) -> impl Iterator<Item = (&Days, OnDays<'_>)> 
         }
         About::Tickets(tests, _) => {
             for (field, days) in tests.iter().filter_map(|(field, test)| Some((field, day(test)?))) {
-                found.push((
-                    days,
-                    Box::new(|days| About::Tickets(vec![(field.clone(), Test::Day(days))], Count::SOME)),
-                ));
+                found
+                    .push((days, Box::new(|days| About::Tickets(vec![(field.clone(), Test::Day(days))], Count::SOME))));
             }
         }
         About::Activity(activity) => {
