@@ -41,7 +41,8 @@ pub async fn enqueue_apply(db: &mut PgConnection, source_ids: &[i64], now: DateT
 }
 
 /// Turns what is due into jobs: streams by their checkpoints, looks at our webhooks, pruning by its schedule, webhooks that
-/// nobody asked for, tokens by the time of their renewal, audiences by what was noted and by their times.
+/// nobody asked for, tokens by the time of their renewal, audiences by what was noted and by their times, activations by what
+/// they have to send.
 pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "INSERT INTO job (kind, source_id, key, due_at, created_at)
@@ -76,6 +77,34 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
            AND EXISTS (SELECT 1 FROM audience a
                        WHERE a.workspace_id = w.id AND least(a.rebuild_at, a.day_at, a.nightly_at) <= $1)
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting' DO NOTHING",
+    )
+    .bind(now)
+    .execute(&mut *db)
+    .await?;
+    enqueue_pushes(db, now).await
+}
+
+/// Asks for the push jobs of sources that have something to send. Who became due, a clock and a changed definition bring a job
+/// forward that waits for something else; runs and calls that are open only see to it that there is one, since a job that
+/// leaves some of them open sets the time of its next try itself. One that failed keeps its time.
+async fn enqueue_pushes(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO job (kind, source_id, key, due_at, created_at)
+         SELECT 'push', s.id, '', $1, $1 FROM source s
+         WHERE s.paused_at IS NULL AND s.state IN ('syncing', 'connected')
+           AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'push' AND j.source_id = s.id
+                             AND (j.state = 'running' OR j.due_at <= $1 OR j.failures > 0))
+           AND (EXISTS (SELECT 1 FROM activation a WHERE a.workspace_id = s.workspace_id AND a.source_id = s.id
+                          AND a.paused_at IS NULL AND (a.held_until IS NULL OR a.held_until <= $1)
+                          AND (a.next_at <= $1 OR a.replan_at <= $1 OR a.always AND EXISTS (
+                              SELECT 1 FROM activation_due d WHERE d.workspace_id = a.workspace_id AND d.activation_id = a.id)))
+                OR NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'push' AND j.source_id = s.id)
+                   AND (EXISTS (SELECT 1 FROM push_run r WHERE r.workspace_id = s.workspace_id AND r.source_id = s.id
+                                  AND r.state IN ('planning', 'reading', 'sending'))
+                        OR EXISTS (SELECT 1 FROM push_job c WHERE c.workspace_id = s.workspace_id AND c.source_id = s.id
+                                     AND c.ended_at IS NULL)))
+         ON CONFLICT (kind, source_id, key) WHERE state = 'waiting'
+         DO UPDATE SET due_at = excluded.due_at WHERE job.due_at > excluded.due_at AND job.failures = 0",
     )
     .bind(now)
     .execute(db)

@@ -17,10 +17,13 @@ pub const MOVED: &[&str] = &[
     "person_alias",
     "person_merge",
     "audience_touched",
+    "delivery",
+    "push_record",
 ];
 
 /// Tables of a person whose rows are added up or compared in a merge.
-pub const FOLDED: &[&str] = &["activity_rollup", "merge_candidate", "audience_member", "audience_manual"];
+pub const FOLDED: &[&str] =
+    &["activity_rollup", "merge_candidate", "audience_member", "audience_manual", "activation_due"];
 
 /// Logs a merge with both rows and what belongs to the one who goes, so that it can be undone (I10).
 pub async fn record(
@@ -77,6 +80,7 @@ pub async fn move_everything(db: &mut PgConnection, workspace_id: i64, loser: i6
         .execute(&mut *db)
         .await?;
     super::audience_member::fold(db, workspace_id, loser, survivor).await?;
+    super::activation_due::fold(db, workspace_id, loser, survivor).await?;
     move_candidates(db, workspace_id, loser, survivor).await
 }
 

@@ -4,6 +4,9 @@
 //! the planner knows of a table. With `= ANY(keys)`, a fresh database without statistics reads the whole table for
 //! every page of a first sync.
 
+pub mod activation;
+pub mod activation_due;
+pub mod activation_facts;
 pub mod activity;
 pub mod agent;
 pub mod audience;
@@ -17,6 +20,7 @@ pub mod checkpoint;
 pub mod compare;
 pub mod consent;
 pub mod dead_letter;
+pub mod delivery;
 pub mod field_def;
 pub mod grant;
 pub mod identity;
@@ -29,6 +33,10 @@ pub mod person;
 pub mod person_source;
 pub mod pool;
 pub mod profile;
+pub mod push_job;
+pub mod push_record;
+pub mod push_run;
+pub mod query_rows;
 pub mod rate_budget;
 pub mod raw_event;
 pub mod run;

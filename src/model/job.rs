@@ -17,6 +17,8 @@ pub enum JobKind {
     Audience,
     /// Ask many of them at once, because a day begins or to see that nothing was missed.
     AudiencePass,
+    /// Write to the records of a source what activations want.
+    Push,
 }
 
 impl JobKind {
@@ -30,13 +32,15 @@ impl JobKind {
             JobKind::Watch => "watch",
             JobKind::Audience => "audience",
             JobKind::AudiencePass => "audience_pass",
+            JobKind::Push => "push",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
         use JobKind::*;
-        [Apply, Poll, Prune, Renew, Watch, Audience, AudiencePass].into_iter().find(|kind| kind.as_str() == text)
+        let all = [Apply, Poll, Prune, Renew, Watch, Audience, AudiencePass, Push];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

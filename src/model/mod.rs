@@ -1,5 +1,6 @@
 //! The words of the design as types: one file a concept, parsed once and trusted afterwards. No effects, no clock.
 
+pub mod activation;
 pub mod activity;
 pub mod audience;
 pub mod batch;
@@ -15,6 +16,7 @@ pub mod name;
 pub mod organization;
 pub mod person;
 pub mod phone;
+pub mod push;
 pub mod raw_event;
 pub mod record;
 pub mod retention;

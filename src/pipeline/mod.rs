@@ -1,5 +1,6 @@
 //! The flows: where rules, db and zendesk meet.
 
+pub mod activate;
 pub mod apply;
 pub mod audience;
 pub mod budgets;

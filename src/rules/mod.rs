@@ -1,5 +1,6 @@
 //! Pure decisions: values in, values out. No clock, no randomness, no I/O, no logging (invariant 10).
 
+pub mod activation;
 pub mod activity;
 pub mod audience;
 pub mod blocked;

@@ -13,6 +13,7 @@ pub mod limiter;
 pub mod oauth;
 pub mod progress;
 pub mod purse;
+pub mod push;
 pub mod stream;
 pub mod verify;
 pub mod webhooks;

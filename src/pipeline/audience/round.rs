@@ -7,6 +7,7 @@ use crate::db;
 use crate::model::audience::Change;
 use crate::model::filter::Moment;
 use crate::model::job::Lease;
+use crate::pipeline::activate::route::route;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::audience::{slides, sliding};
 use crate::telemetry::AUDIENCE_CHANGES;
@@ -93,7 +94,11 @@ pub(super) async fn round(
     let audiences = load(&mut tx, workspace).await?;
     let touched = db::audience_touched::due(&mut tx, workspace, moment.now, BATCH as i64).await?;
     let mut seen = Seen { all_seen: touched.len() < BATCH, ..Seen::default() };
-    let mut asked = asked_by_notes(&audiences, &touched);
+    let mut news: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+    for row in &touched {
+        news.entry(row.need.clone()).or_default().insert(row.person_id);
+    }
+    let mut asked = asked_by_notes(&audiences, &news);
     follow_slides(&mut tx, workspace, &audiences, found, moment, &mut asked).await?;
     let mut suspects = BTreeSet::new();
     if let Some(found) = found {
@@ -108,6 +113,10 @@ pub(super) async fn round(
     let changes = judge(&mut tx, workspace, &audiences, &asked, moment).await?;
     seen.drift = drift(&changes, found, &suspects);
     write(&mut tx, workspace, &changes, moment.now).await?;
+    for (audience, change) in changes_of(&audiences, &changes) {
+        news.entry(audience.as_need()).or_default().extend(change.enter.iter().chain(&change.leave));
+    }
+    route(&mut tx, workspace, &news, moment.now).await?;
     let seqs: Vec<i64> = touched.iter().map(|row| row.seq).collect();
     db::audience_touched::settle(&mut tx, workspace, &seqs).await?;
     tx.commit().await?;
@@ -116,13 +125,9 @@ pub(super) async fn round(
 }
 
 /// Who is to be asked by what was noted.
-fn asked_by_notes(audiences: &[Audience], touched: &[db::audience_touched::Touched]) -> Asked {
-    let mut by_need: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
-    for row in touched {
-        by_need.entry(&row.need).or_default().insert(row.person_id);
-    }
+fn asked_by_notes(audiences: &[Audience], news: &BTreeMap<String, BTreeSet<i64>>) -> Asked {
     let of = |audience: &Audience| {
-        let needed = by_need.iter().filter(|(need, _)| audience.needs(need));
+        let needed = news.iter().filter(|(need, _)| audience.needs(need));
         needed.flat_map(|(_, people)| people).copied().collect()
     };
     audiences.iter().map(|audience| (audience.stored.id, of(audience))).collect()
@@ -187,9 +192,17 @@ async fn write(
     Ok(db::audience_touched::note_later(db, workspace, &later).await?)
 }
 
+/// The changes that change something, each with its audience.
+fn changes_of<'a>(
+    audiences: &'a [Audience],
+    changes: &'a [(i64, Change)],
+) -> impl Iterator<Item = (&'a Audience, &'a Change)> {
+    let changes = changes.iter().filter(|(_, change)| !change.is_empty());
+    changes.filter_map(|(id, change)| Some((audiences.iter().find(|audience| audience.stored.id == *id)?, change)))
+}
+
 fn tell(audiences: &[Audience], changes: &[(i64, Change)]) {
-    for (id, change) in changes.iter().filter(|(_, change)| !change.is_empty()) {
-        let Some(audience) = audiences.iter().find(|audience| audience.stored.id == *id) else { continue };
+    for (audience, change) in changes_of(audiences, changes) {
         for (what, people) in [("entered", &change.enter), ("exited", &change.leave)] {
             let name = audience.stored.name.clone();
             metrics::counter!(AUDIENCE_CHANGES, "audience" => name, "change" => what).increment(people.len() as u64);

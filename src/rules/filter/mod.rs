@@ -2,7 +2,7 @@
 
 pub mod evaluate;
 mod ortto;
-mod read;
+pub mod read;
 mod readable;
 #[cfg(test)]
 mod reading;

@@ -39,15 +39,38 @@ impl<'a> Place<'a> {
     /// A member of an object.
     pub fn get(&self, key: &str) -> Option<Place<'a>> {
         let value = self.value.get(key)?;
-        Some(Place { path: format!("{}.{key}", self.path), value })
+        Some(Place { path: self.way(key), value })
+    }
+
+    fn way(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Refuses keys that are not known here.
+    pub fn only(&self, known: &[&str]) -> Result<(), FilterError> {
+        let object = self.value.as_object().ok_or_else(|| self.wrong("a table"))?;
+        match object.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(FilterError {
+                path: self.way(&key.chars().take(60).collect::<String>()),
+                problem: format!("unknown here; known are {}", known.join(", ")),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// A member that must be there.
     pub fn need(&self, key: &str, expected: &str) -> Result<Place<'a>, FilterError> {
-        self.get(key).ok_or_else(|| FilterError {
-            path: format!("{}.{key}", self.path),
-            problem: format!("missing; expected {expected}"),
-        })
+        self.get(key).ok_or_else(|| self.missing(key, expected))
+    }
+
+    /// The error that a member is not there.
+    pub fn missing(&self, key: &str, expected: &str) -> FilterError {
+        self.problem_at(key, format!("missing; expected {expected}"))
+    }
+
+    /// An error of a member.
+    pub fn problem_at(&self, key: &str, problem: impl Into<String>) -> FilterError {
+        FilterError { path: self.way(key), problem: problem.into() }
     }
 
     /// The elements of a list.

@@ -20,7 +20,7 @@ fn filter(place: &Place<'_>, depth: usize) -> Result<Filter, FilterError> {
     }
     let parts = |key: &str| -> Result<Option<Vec<Filter>>, FilterError> {
         let Some(list) = place.get(key) else { return Ok(None) };
-        only(place, &[key])?;
+        place.only(&[key])?;
         list.items()?.iter().map(|item| filter(item, depth + 1)).collect::<Result<_, _>>().map(Some)
     };
     if let Some(parts) = parts("all")? {
@@ -30,18 +30,6 @@ fn filter(place: &Place<'_>, depth: usize) -> Result<Filter, FilterError> {
         return Ok(Filter::Any(parts));
     }
     condition(place).map(Filter::Is)
-}
-
-/// Refuses keys that are not known here.
-fn only(place: &Place<'_>, known: &[&str]) -> Result<(), FilterError> {
-    let object = place.value.as_object().ok_or_else(|| place.wrong("a table"))?;
-    match object.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(FilterError {
-            path: format!("{}.{key}", place.path),
-            problem: format!("unknown here; known are {}", known.join(", ")),
-        }),
-        None => Ok(()),
-    }
 }
 
 const KINDS: &str = "a table with one of all, any, field, consent, organization, tickets, activity, audience";
@@ -63,13 +51,13 @@ fn condition(place: &Place<'_>) -> Result<Condition, FilterError> {
         "consent" => consent(place, &subject)?,
         "organization" => About::Organization(tests(&subject, "field", organization_field)?),
         "tickets" => {
-            only(place, &["tickets", "count", "zone"])?;
+            place.only(&["tickets", "count", "zone"])?;
             let number = place.get("count").map_or(Ok(Count::SOME), |place| count(&place))?;
             About::Tickets(tests(&subject, "field", ticket_field)?, number)
         }
         "activity" => About::Activity(activity(place, &subject)?),
         _ => {
-            only(place, &["audience", "member"])?;
+            place.only(&["audience", "member"])?;
             let member = place.get("member").map_or(Ok(true), |place| place.truth())?;
             About::Member { audience: subject.text()?.to_owned(), member }
         }
@@ -78,7 +66,7 @@ fn condition(place: &Place<'_>) -> Result<Condition, FilterError> {
 }
 
 fn consent(place: &Place<'_>, subject: &Place<'_>) -> Result<About, FilterError> {
-    only(place, &["consent", "granted"])?;
+    place.only(&["consent", "granted"])?;
     let channel = match subject.text()? {
         "email" => Channel::Email,
         "sms" => Channel::Sms,
@@ -89,7 +77,7 @@ fn consent(place: &Place<'_>, subject: &Place<'_>) -> Result<About, FilterError>
 }
 
 fn activity(place: &Place<'_>, subject: &Place<'_>) -> Result<Activity, FilterError> {
-    only(place, &["activity", "where", "count", "within", "on", "first", "last", "zone"])?;
+    place.only(&["activity", "where", "count", "within", "on", "first", "last", "zone"])?;
     let kind = subject.text()?.to_owned();
     let attributes = match place.get("where") {
         Some(list) => tests(&list, "attribute", |name, _| Ok(name.to_owned()))?,
@@ -97,7 +85,7 @@ fn activity(place: &Place<'_>, subject: &Place<'_>) -> Result<Activity, FilterEr
     };
     for (key, end) in [("first", End::First), ("last", End::Last)] {
         if let Some(when) = place.get(key) {
-            only(place, &["activity", key, "zone"])?;
+            place.only(&["activity", key, "zone"])?;
             return Ok(Activity { kind, attributes, asked: Asked::When(end, days(&when)?) });
         }
     }
@@ -161,7 +149,7 @@ const TESTS: [&str; 14] = [
 /// The one test of a table that otherwise holds only `beside`.
 fn test(place: &Place<'_>, beside: &[&str]) -> Result<Test, FilterError> {
     let known: Vec<&str> = beside.iter().copied().chain(TESTS).collect();
-    only(place, &known)?;
+    place.only(&known)?;
     let mut found = TESTS.iter().filter_map(|key| Some((*key, place.get(key)?)));
     let expected = format!("exactly one of {}", TESTS.join(", "));
     let (Some((key, value)), None) = (found.next(), found.next()) else { return Err(place.wrong(&expected)) };

@@ -1,0 +1,1 @@
+//! Which rows meet which records, before anything is written.

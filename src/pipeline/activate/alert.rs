@@ -1,0 +1,1 @@
+//! What operators are told of: failed, late, unusual, recovered.

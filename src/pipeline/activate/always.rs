@@ -1,0 +1,1 @@
+//! What changed becomes records of a run that is always open.

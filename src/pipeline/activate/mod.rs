@@ -1,0 +1,17 @@
+//! Activations: rows of the CDP become fields in Zendesk. Plan, send, settle; nothing is written that was not planned,
+//! nothing counts as written that Zendesk did not confirm.
+
+pub mod adopt;
+pub mod alert;
+pub mod always;
+pub mod control;
+pub mod env;
+pub mod manage;
+pub mod plan;
+pub mod poll;
+pub mod preflight;
+pub mod route;
+pub mod rows;
+pub mod run;
+pub mod send;
+pub mod stored;

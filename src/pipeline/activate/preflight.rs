@@ -1,0 +1,1 @@
+//! Target fields of the account, looked at before anything is sent; missing ones created on request.

@@ -1,0 +1,1 @@
+//! The rows of an activation, page by page, each with what it wants.

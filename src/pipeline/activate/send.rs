@@ -1,0 +1,1 @@
+//! The next records of a run: read in Zendesk, compared, stored as a call, sent.

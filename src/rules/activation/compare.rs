@@ -1,0 +1,1 @@
+//! What would change from one definition to another, in words.

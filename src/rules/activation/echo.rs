@@ -1,0 +1,1 @@
+//! What comes back from Zendesk and is our own writing.

@@ -1,0 +1,1 @@
+//! When a run stops and asks: how much it would change, clear, create; how much failed.

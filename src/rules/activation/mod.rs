@@ -1,0 +1,26 @@
+//! Activations: from a file to what is sent for each record. Decisions only.
+
+pub mod compare;
+pub mod diff;
+pub mod echo;
+pub mod ground;
+pub mod guard;
+pub mod mapping;
+pub mod mention;
+pub mod needs;
+pub mod origin;
+pub mod personal;
+pub mod place;
+pub mod preflight;
+pub mod read;
+#[cfg(test)]
+mod reading;
+pub mod row;
+pub mod schedule;
+pub mod settle;
+pub mod source;
+pub mod stage;
+pub mod target;
+pub mod template;
+pub mod undo;
+pub mod value;

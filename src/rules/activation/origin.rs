@@ -1,0 +1,1 @@
+//! What an origin gives for one row.

@@ -1,0 +1,1 @@
+//! What an activation wants of the record of one row.

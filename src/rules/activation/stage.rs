@@ -1,0 +1,1 @@
+//! Roll-out in stages: one record, ten, one in a hundred, all.

@@ -1,0 +1,1 @@
+//! Liquid templates of mappings: parsed once, bounded in time and size.

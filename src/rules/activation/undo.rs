@@ -1,0 +1,1 @@
+//! What gives back what a run replaced.
