@@ -119,8 +119,8 @@ impl Tables {
             if !columns.is_empty() {
                 let columns = columns.join(", ");
                 let rows =
-                    format!("SELECT person_id, {columns} FROM {rows} AND person_id = ANY ($2) GROUP BY person_id");
-                all += &format!(" LEFT JOIN ({rows}) {name} ON {name}.person_id = p.id");
+                    format!("(SELECT person_id, {columns} FROM {rows} AND person_id = ANY ($2) GROUP BY person_id)");
+                all += &format!(" LEFT JOIN {rows} {name} ON {name}.person_id = p.id");
             }
         };
         join(

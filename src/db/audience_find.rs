@@ -61,10 +61,10 @@ fn statement(writer: &mut Writer, filter: &Filter) -> String {
         });
     }
     let people = format!(
-        "p AS MATERIALIZED (SELECT p.id{columns} FROM person p WHERE p.workspace_id = $1 AND p.archived_at IS NULL{left})"
+        "p AS MATERIALIZED (SELECT p.id{columns} FROM person p WHERE p.workspace_id = $1 AND p.archived_at IS NULL{left}"
     );
     let holds = holds(filter, &mut answers.into_iter());
-    ["WITH ", &people, " SELECT p.id FROM p", &joins, " WHERE ", &holds].concat()
+    ["WITH ", &people, ") SELECT p.id FROM p", &joins, " WHERE ", &holds].concat()
 }
 
 /// The conditions without which nothing else matters.

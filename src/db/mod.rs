@@ -8,6 +8,7 @@ pub mod activation;
 pub mod activation_due;
 pub mod activation_facts;
 pub mod activity;
+pub mod activity_window;
 pub mod agent;
 pub mod audience;
 pub mod audience_answers;
