@@ -1,0 +1,3 @@
+//! Activations: what is written to Zendesk.
+
+mod wire;
