@@ -15,6 +15,7 @@ pub mod plan;
 pub mod poll;
 pub mod preflight;
 pub mod results;
+pub mod route;
 pub mod rows;
 pub mod run;
 pub mod send;

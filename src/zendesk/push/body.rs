@@ -1,13 +1,10 @@
 //! What is sent: items into the JSON of each call. Pure.
 
-use super::{Call, Item, Refusal};
+use super::call::{Call, Item, MAX_ITEMS, Refusal};
 use crate::model::activation::{KeyKind, Target};
 use crate::model::push::Fault;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-
-/// The most items of a call (Z§5).
-pub const MAX_ITEMS: usize = 100;
 
 /// The largest body of several items, in bytes. Zendesk names no limit; what it refuses with 413 is halved by the caller, and what
 /// is larger than this is not even tried.

@@ -6,7 +6,7 @@ use super::super::error::{ApiError, Kind};
 use super::super::stream::fields_path;
 use super::super::webhooks::encode;
 use super::body::{OF_ORGANIZATIONS, OF_USERS};
-use super::find::rows;
+use super::rows::rows;
 use crate::model::activation::Target;
 use crate::model::push::TargetField;
 use reqwest::Method;

@@ -1,9 +1,10 @@
 //! Reading before writing: the records that keys find.
 
 use super::super::client::Client;
-use super::super::decode::{self, Page};
-use super::super::error::{ApiError, Kind};
+use super::super::decode;
+use super::super::error::ApiError;
 use super::super::webhooks::encode;
+use super::rows::rows;
 use crate::model::activation::{KeyKind, Target};
 use crate::model::email::Email;
 use crate::model::push::Remote;
@@ -52,15 +53,6 @@ pub async fn find(client: &Client, target: Target, by: &KeyKind, values: &[Strin
         }
     }
     Ok(found)
-}
-
-/// A page of records that stand under `wrapper`.
-pub(super) async fn rows(client: &Client, path: &str, wrapper: &str) -> Result<Page, ApiError> {
-    let body = client.get(path).await?;
-    decode::page(&body, wrapper).map_err(|error| ApiError {
-        endpoint: format!("GET {}", path.split('?').next().unwrap_or(path)),
-        kind: Kind::BadBody(error.to_string()),
-    })
 }
 
 fn is_id(text: &str) -> bool {

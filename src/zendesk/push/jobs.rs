@@ -4,7 +4,7 @@ use super::super::client::Client;
 use super::super::decode::{self, JobStatus};
 use super::super::error::ApiError;
 use super::super::webhooks::encode;
-use super::find::rows;
+use super::rows::rows;
 
 /// Jobs asked for in one request.
 const AT_ONCE: usize = 100;

@@ -4,7 +4,7 @@ use super::super::client::Client;
 use super::super::decode;
 use super::super::error::{ApiError, Kind};
 use super::super::webhooks::encode;
-use super::find::rows;
+use super::rows::rows;
 use crate::model::push::Membership;
 
 /// Pages of one user's memberships that are read: 3,000 of them, ten times what Zendesk allows a user (300).
