@@ -180,6 +180,7 @@ impl Settings {
         let settings = Self::gather(&mut layers, secret_key, previous);
         if let Some(settings) = &settings {
             settings.check_limits(&mut layers);
+            settings.check_activation(&mut layers);
             settings.check_texts(&mut layers);
         }
         layers.verdict()?;
@@ -289,15 +290,21 @@ impl Settings {
             "zendesk.connect_timeout_secs",
             "must be at most zendesk.timeout_secs",
         );
+        require(share, "zendesk.requests_share", "must be above 0 and at most 1");
+        require(urgent, "zendesk.urgent_share", "must be 0 to 0.5");
+        require((1..=1_000).contains(&zendesk.page_size), "zendesk.page_size", "must be 1 to 1000");
+    }
+
+    /// How records may be written.
+    fn check_activation(&self, layers: &mut Layers) {
+        let (zendesk, worker) = (&self.zendesk, &self.worker);
+        let mut require = |right, key, what: &str| layers.require(right, key, what);
         let activation = &self.activation;
         let calls = (1..=100).contains(&activation.records_per_call) && activation.users_per_second >= 1;
         require(calls, "activation.records_per_call", "must be 1 to 100, and activation.users_per_second 1 or more");
         require((1..=30).contains(&activation.jobs_in_flight), "activation.jobs_in_flight", "must be 1 to 30");
         let late = activation.settle_secs > zendesk.timeout_secs && activation.settle_secs > worker.lease_secs;
         require(late, "activation.settle_secs", "must be above zendesk.timeout_secs and worker.lease_secs");
-        require(share, "zendesk.requests_share", "must be above 0 and at most 1");
-        require(urgent, "zendesk.urgent_share", "must be 0 to 0.5");
-        require((1..=1_000).contains(&zendesk.page_size), "zendesk.page_size", "must be 1 to 1000");
     }
 
     /// Texts that must be there, or be of a form.

@@ -170,7 +170,7 @@ pub async fn apply(
         let mut entry = entries.remove(&record.row_key);
         let is_outdated = outdated.contains(&record.seq);
         match step(record, result, entry.as_mut(), of_memberships, is_outdated, place.now) {
-            Step::Final(one) => finals.push(one),
+            Step::Final(one) => finals.push(*one),
             Step::Release(one) => released.push(one),
         }
         moved.extend(entry);
@@ -184,7 +184,7 @@ pub async fn apply(
 }
 
 enum Step {
-    Final(Final),
+    Final(Box<Final>),
     Release(db::push_sent::Released),
 }
 
@@ -219,20 +219,20 @@ fn step(
                 }
             }
             let state = if more && !outdated { RecordState::Planned } else { written(created) };
-            Step::Final(Final { record_id: id, ..Final::new(record, state) })
+            Step::from(Final { record_id: id, ..Final::new(record, state) })
         }
         Result::Failed(fault) => {
             forget(entry);
-            Step::Final(Final::fault(record, RecordState::Failed, fault))
+            Step::from(Final::fault(record, RecordState::Failed, fault))
         }
-        Result::Unknown(fault) => Step::Final(Final::fault(record, RecordState::Unknown, fault)),
+        Result::Unknown(fault) => Step::from(Final::fault(record, RecordState::Unknown, fault)),
         Result::Again | Result::Unsent if outdated && of_memberships => {
-            Step::Final(Final::new(record, written(record.before.is_none())))
+            Step::from(Final::new(record, written(record.before.is_none())))
         }
         Result::Again | Result::Unsent if outdated => {
             forget(entry);
             let fault = Fault::new("superseded", "something newer is wanted for the row");
-            Step::Final(Final::fault(record, RecordState::Skipped, fault))
+            Step::from(Final::fault(record, RecordState::Skipped, fault))
         }
         result @ (Result::Again | Result::Unsent) => {
             forget(entry);
@@ -241,5 +241,11 @@ fn step(
             let keep = of_memberships || (unsent && record.tries <= 1);
             Step::Release(db::push_sent::Released { run_id: record.run_id, seq: record.seq, unsent, keep })
         }
+    }
+}
+
+impl From<Final> for Step {
+    fn from(one: Final) -> Step {
+        Step::Final(Box::new(one))
     }
 }

@@ -43,6 +43,9 @@ struct Verdict {
     decision: Decision,
 }
 
+/// Records that go by the same call.
+type Batch = Vec<(Verdict, Member)>;
+
 /// What one round works with.
 struct Round<'a> {
     ctx: &'a Context,
@@ -219,7 +222,7 @@ impl Round<'_> {
                 false => HashSet::new(),
             };
             let (mut finals, mut entries) = (Vec::new(), Vec::new());
-            let mut batches: BTreeMap<&str, (Call, Vec<(Verdict, Member)>)> = BTreeMap::new();
+            let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
             for verdict in verdicts.into_iter().filter(|verdict| held.contains(&verdict.record.seq)) {
                 match self.outgoing(&verdict, looked) {
                     Some((call, member)) => {
@@ -353,9 +356,9 @@ fn twins_here(records: &[Record], ids: &[Option<String>]) -> HashSet<String> {
 }
 
 /// As many records together as a call takes: a hundred items, or one record.
-fn parts(call: Call, batch: Vec<(Verdict, Member)>) -> Vec<Vec<(Verdict, Member)>> {
+fn parts(call: Call, batch: Batch) -> Vec<Batch> {
     let most = if call.is_bulk() { crate::zendesk::push::MAX_ITEMS } else { 1 };
-    let (mut parts, mut items): (Vec<Vec<(Verdict, Member)>>, usize) = (Vec::new(), 0);
+    let (mut parts, mut items): (Vec<Batch>, usize) = (Vec::new(), 0);
     for (verdict, mut member) in batch {
         // What does not fit is sent when the record is looked at again.
         member.items.truncate(most);
