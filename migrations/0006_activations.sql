@@ -215,3 +215,13 @@ COMMENT ON COLUMN push_record.class IS 'What kind of fault: a word from a fixed 
 COMMENT ON COLUMN push_record.reason IS 'The fault in words, without personal data.';
 COMMENT ON COLUMN push_record.tries IS 'How often it was sent.';
 COMMENT ON COLUMN push_record.updated_at IS 'When its state last changed.';
+
+ALTER TABLE source DROP CONSTRAINT source_kind_check, ADD CONSTRAINT source_kind_check CHECK (kind IN ('zendesk', 'import', 'sell'));
+COMMENT ON COLUMN source.kind IS 'zendesk (Support: read, and written to), import (files), sell (Zendesk Sell: written to only).';
+
+CREATE VIEW looked_at AS
+    SELECT workspace_id, '*' AS need FROM audience
+    UNION ALL SELECT workspace_id, unnest(needs) FROM audience
+    UNION ALL SELECT workspace_id, '*' FROM activation WHERE always AND paused_at IS NULL
+    UNION ALL SELECT workspace_id, unnest(needs) FROM activation WHERE always AND paused_at IS NULL;
+COMMENT ON VIEW looked_at IS 'What audiences and activations that are always on look at: changes of anything else are not even noted. * is anything about a person.';

@@ -14,13 +14,16 @@ use deskbridge::model::source::{Credentials, Source, SourceSettings};
 use deskbridge::pipeline::context::Context;
 use deskbridge::pipeline::lifecycle::{self, Connect};
 use deskbridge::pipeline::receive;
+use deskbridge::pipeline::sell;
 use deskbridge::private_postgres::{Options as PgOptions, PrivatePostgres};
 use deskbridge::worker;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -135,6 +138,7 @@ impl World {
         let public_url = format!("http://{}", listener.local_addr().expect("an address"));
         let mut settings = settings(&database(), &sim.url);
         settings.public.base_url = Some(public_url.clone());
+        settings.zendesk.allowed_base_urls.extend(door.about["sell"]["listening"].as_str().map(str::to_string));
         (setup.settings)(&mut settings);
         let ctx = deskbridge::app::context(settings, clock.clone()).expect("a context");
         deskbridge::app::prepare(&ctx).await.expect("prepared");
@@ -162,6 +166,12 @@ impl World {
             settings,
         };
         lifecycle::connect(&self.ctx, request).await.expect("connected").source
+    }
+
+    /// Connects Zendesk Sell as source `sell`; see [`with_sell`].
+    pub async fn connect_sell(&self) -> Source {
+        let (url, token) = (self.sim.sell_url(), self.sim.sell_token());
+        sell::connect(&self.ctx, 1, "sell", Some(&url), &token).await.expect("connected")
     }
 
     /// The source `acme`.
@@ -195,6 +205,28 @@ impl World {
         let all = db::checkpoint::of_source(&mut db, source.id).await.expect("checkpoints");
         let jobs: Option<Value> = self.value("SELECT jsonb_agg(to_jsonb(j)) FROM job j").await;
         panic!("the streams do not come to their ends: {all:#?} {jobs:?}");
+    }
+
+    /// Exit code, stdout and stderr of a command in a process of its own that is given this on stdin.
+    pub async fn command(&self, arguments: &[&str], given: &str) -> (Option<i32>, String, String) {
+        let settings = &self.ctx.settings;
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_deskbridge"))
+            .args(arguments)
+            .env("DESKBRIDGE__SECRET_KEY", settings.secret_key.expose())
+            .env("DESKBRIDGE__DATABASE__URL", settings.database.url.expose())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("stdin");
+        // A command that reads nothing may have ended already.
+        _ = stdin.write_all(given.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.expect("an end");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// Moves the daemon's clock, a second at a time and only while somebody sleeps by it, until a task of its ends.
@@ -244,6 +276,15 @@ impl World {
     }
 }
 
+/// An account with Zendesk Sell beside it, without contacts: for [`Setup::account`].
+pub fn with_sell(account: &mut SimSettings) {
+    let fields = json!(["Audience", "Mapping_1", {"name": "Plan", "type": "list", "choices": ["free", "paid"]},
+        {"name": "Since", "type": "date"}, {"name": "Seats", "type": "number"}]);
+    account.sell_listen = Some("127.0.0.1:0".into());
+    account.sell =
+        Some(serde_json::from_value(json!({"contacts": 0, "custom_fields": fields})).expect("settings of Sell"));
+}
+
 fn serve(ctx: &Context, listener: TcpListener, stop: &CancellationToken) {
     let (intake, writer) = receive::channel(ctx.pool.clone(), &ctx.settings.webhook, Arc::new(Notify::new()));
     let state = WebhookState {
@@ -279,6 +320,16 @@ impl SimDoor {
     pub fn credentials(&self) -> Credentials {
         let text = |key: &str| self.about[key].as_str().unwrap_or_default().to_string();
         Credentials::ApiToken { email: text("admin_email"), token: text("api_token") }
+    }
+
+    /// Address of its Zendesk Sell.
+    pub fn sell_url(&self) -> String {
+        self.about["sell"]["listening"].as_str().unwrap_or_default().to_string()
+    }
+
+    /// Sell's access token.
+    pub fn sell_token(&self) -> Credentials {
+        Credentials::Bearer { token: self.about["sell"]["token"].as_str().unwrap_or_default().to_string() }
     }
 
     /// Its OAuth client, which fetches its own tokens.
