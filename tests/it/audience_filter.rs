@@ -9,7 +9,7 @@ use deskbridge::model::consent::{Channel, ConsentState};
 use deskbridge::model::day::{Days, Distance, Side, Unit};
 use deskbridge::model::field::SystemField;
 use deskbridge::model::filter::*;
-use deskbridge::rules::audience::edges;
+use deskbridge::rules::audience::{edges, next_edge};
 use deskbridge::rules::filter::evaluate::{Facts, OrganizationFacts, TicketFacts, explain, holds};
 use rand::prelude::IndexedRandom;
 use rand::rngs::StdRng;
@@ -365,8 +365,11 @@ fn whom_a_new_day_concerns_is_on_its_edge() {
     let mut rng = StdRng::seed_from_u64(seed);
     let slides = |condition: &&Condition| matches!(&condition.about, About::Activity(of) if matches!(of.asked, Asked::Times(_, Some(Frame::LastMinutes(_)))));
     let mut concerned = 0;
-    for round in 0..40_000 {
-        let (entry, facts) = (filter(&mut rng, 0), facts(&mut rng));
+    for round in 0..150_000 {
+        let entry = match rng.random_bool(0.1) {
+            true => filter(&mut rng, 0),
+            false => Filter::Is(condition(&mut rng)),
+        };
         if entry.conditions().iter().any(slides) {
             continue;
         }
@@ -381,11 +384,16 @@ fn whom_a_new_day_concerns_is_on_its_edge() {
             exit: None,
             written: Value::Null,
         };
-        if holds(&entry, &facts, at(then)) != holds(&entry, &facts, at(after)) {
-            concerned += 1;
-            let edges = edges(&definition, zone, then, after);
-            let found = edges.iter().any(|(filter, moment)| holds(filter, &facts, *moment));
-            assert!(found, "seed {seed} round {round}: {entry:?}\n{facts:?}\nfrom {then} to {after}: {edges:?}");
+        if next_edge(&definition, zone, then).is_none() {
+            continue;
+        }
+        let edges = edges(&definition, zone, then, after);
+        for facts in (0..8).map(|_| facts(&mut rng)) {
+            if holds(&entry, &facts, at(then)) != holds(&entry, &facts, at(after)) {
+                concerned += 1;
+                let found = edges.iter().any(|(filter, moment)| holds(filter, &facts, *moment));
+                assert!(found, "seed {seed} round {round}: {entry:?}\n{facts:?}\nfrom {then} to {after}: {edges:?}");
+            }
         }
     }
     assert!(concerned > 300, "days that concern somebody: {concerned}");
