@@ -1,4 +1,5 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
 mod always;
+mod echo;
 mod sell;
