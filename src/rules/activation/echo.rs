@@ -104,7 +104,7 @@ impl Look<'_> {
         let by_source = entry.get("source").and_then(Value::as_i64) == Some(self.source_id);
         let when = entry.get("at").and_then(Value::as_str).and_then(|at| DateTime::parse_from_rfc3339(at).ok());
         // Provenance knows whole seconds.
-        by_source && when.is_some_and(|when| when > at.trunc_subsecs(0))
+        by_source && when.is_some_and(|when| when >= at.trunc_subsecs(0))
     }
 }
 

@@ -33,7 +33,7 @@ async fn world() -> (World, Value) {
     .await
     .expect("a ledger");
     sqlx::query(
-        "UPDATE person SET phone = '+15550122', first_name = 'Liz', provenance = provenance || jsonb_build_object(
+        "UPDATE person SET phone = '+15550122', first_name = 'Liz', provenance = coalesce(provenance, '{}') || jsonb_build_object(
              'phone', jsonb_build_object('source', 99, 'at', '2026-06-15T12:30:00Z'),
              'first_name', jsonb_build_object('source', 99, 'at', '2026-06-15T12:30:00Z'))
          WHERE email = 'lisa@springfield.io'",
@@ -45,7 +45,7 @@ async fn world() -> (World, Value) {
 }
 
 async fn lisa(world: &World) -> (String, String, Value) {
-    sqlx::query_as("SELECT first_name, phone, fields -> 'zd.notes' FROM person WHERE email = 'lisa@springfield.io'")
+    sqlx::query_as("SELECT first_name, phone, coalesce(fields -> 'zd.notes', 'null') FROM person WHERE email = 'lisa@springfield.io'")
         .fetch_one(&world.ctx.pool)
         .await
         .expect("Lisa")
