@@ -3,3 +3,4 @@
 mod always;
 mod echo;
 mod sell;
+mod wire;
