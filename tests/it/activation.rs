@@ -1,5 +1,8 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
 mod always;
+mod define;
+mod echo;
+mod rows;
 mod sell;
 mod wire;
