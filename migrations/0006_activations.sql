@@ -186,6 +186,7 @@ CREATE TABLE push_record (
     PRIMARY KEY (workspace_id, run_id, seq)
 );
 CREATE INDEX push_record_open ON push_record (workspace_id, run_id, state, seq) WHERE state IN ('planned', 'read', 'sent');
+CREATE INDEX push_record_failed ON push_record (workspace_id, run_id) WHERE state = 'failed';
 CREATE INDEX push_record_job ON push_record (workspace_id, job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX push_record_row ON push_record (workspace_id, activation_id, row_key);
 CREATE INDEX push_record_person ON push_record (workspace_id, person_id);
