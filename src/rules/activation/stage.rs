@@ -11,7 +11,7 @@ pub const FIRST: [i64; 2] = [1, 10];
 /// The stage of a row by chance: one in a hundred is of the third, wherever it stands among the others and whenever it is
 /// looked at; the rest of the last. Those of the first two are drawn from all of a run.
 pub fn of(row_key: &str) -> i16 {
-    if digest(row_key, 0) % 100 == 0 { 3 } else { ALL }
+    if digest(&row_key, 0) % 100 == 0 { 3 } else { ALL }
 }
 
 /// Whether a row is among those that an activation which is rolled out so far keeps up to date.
