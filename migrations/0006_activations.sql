@@ -144,6 +144,7 @@ CREATE TABLE push_job (
     PRIMARY KEY (workspace_id, id)
 );
 CREATE INDEX push_job_open ON push_job (workspace_id, source_id) WHERE ended_at IS NULL;
+CREATE INDEX push_job_stored ON push_job (workspace_id, source_id, stored_at);
 CREATE INDEX push_job_run ON push_job (workspace_id, run_id);
 COMMENT ON TABLE push_job IS 'Calls that change records in Zendesk, each stored before it is sent, and the job that Zendesk made of it.';
 COMMENT ON COLUMN push_job.workspace_id IS 'The workspace.';
@@ -187,6 +188,8 @@ CREATE TABLE push_record (
 );
 CREATE INDEX push_record_open ON push_record (workspace_id, run_id, state, seq) WHERE state IN ('planned', 'read', 'sent');
 CREATE INDEX push_record_failed ON push_record (workspace_id, run_id) WHERE state = 'failed';
+CREATE INDEX push_record_record ON push_record (workspace_id, run_id, record_id);
+CREATE INDEX push_record_key ON push_record (workspace_id, run_id, lower(key_value));
 CREATE INDEX push_record_job ON push_record (workspace_id, job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX push_record_row ON push_record (workspace_id, activation_id, row_key);
 CREATE INDEX push_record_person ON push_record (workspace_id, person_id);
@@ -213,3 +216,10 @@ COMMENT ON COLUMN push_record.class IS 'What kind of fault: a word from a fixed 
 COMMENT ON COLUMN push_record.reason IS 'The fault in words, without personal data.';
 COMMENT ON COLUMN push_record.tries IS 'How often it was sent.';
 COMMENT ON COLUMN push_record.updated_at IS 'When its state last changed.';
+
+CREATE VIEW looked_at AS
+    SELECT workspace_id, '*' AS need FROM audience
+    UNION ALL SELECT workspace_id, unnest(needs) FROM audience
+    UNION ALL SELECT workspace_id, '*' FROM activation WHERE always AND paused_at IS NULL
+    UNION ALL SELECT workspace_id, unnest(needs) FROM activation WHERE always AND paused_at IS NULL;
+COMMENT ON VIEW looked_at IS 'What audiences and activations that are always on look at: changes of anything else are not even noted. * is anything about a person.';

@@ -43,14 +43,6 @@ pub async fn all(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<Stored>
     .await
 }
 
-/// What any audience needs.
-pub async fn needs(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<String>> {
-    sqlx::query_scalar("SELECT DISTINCT unnest(needs) FROM audience WHERE workspace_id = $1")
-        .bind(workspace_id)
-        .fetch_all(db)
-        .await
-}
-
 /// Defines an audience, or defines it anew; everybody is then to be asked. Answers its number.
 pub async fn define(
     db: &mut PgConnection,

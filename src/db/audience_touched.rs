@@ -1,4 +1,5 @@
-//! Table `audience_touched`: people whom something changed about that an audience looks at. What no audience needs is not noted.
+//! Table `audience_touched`: people whom something changed about that an audience, or an activation that is always on, looks at.
+//! What none of them needs (view `looked_at`) is not noted.
 
 use super::Result;
 use chrono::{DateTime, Utc};
@@ -18,6 +19,14 @@ pub struct Touched {
     pub need: String,
 }
 
+/// Whether anybody looks at anything: else nothing needs to be compared.
+pub async fn any(db: &mut PgConnection, workspace_id: i64) -> Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM looked_at WHERE workspace_id = $1)")
+        .bind(workspace_id)
+        .fetch_one(db)
+        .await
+}
+
 /// Notes what changed about whom.
 pub async fn note(
     db: &mut PgConnection,
@@ -33,7 +42,7 @@ pub async fn note(
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
          SELECT DISTINCT $1::bigint, t.person_id, t.need, $4::timestamptz FROM unnest($2::bigint[], $3::text[]) AS t(person_id, need)
-         WHERE EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND (t.need = '*' OR t.need = ANY (a.needs)))",
+         WHERE t.need IN (SELECT l.need FROM looked_at l WHERE l.workspace_id = $1)",
     )
     .bind(workspace_id)
     .bind(people)
@@ -60,7 +69,7 @@ pub async fn note_tickets(
          SELECT DISTINCT $1::bigint, t.person_id, 'ticket', $4::timestamptz FROM unnest($3::bigint[]) AS n(id)
          CROSS JOIN LATERAL (SELECT person_id FROM ticket WHERE workspace_id = $1 AND source_id = $2 AND id = n.id LIMIT 1) t
          WHERE t.person_id IS NOT NULL
-           AND EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND 'ticket' = ANY (a.needs))",
+           AND EXISTS (SELECT 1 FROM looked_at l WHERE l.workspace_id = $1 AND l.need = 'ticket')",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -86,7 +95,7 @@ pub async fn note_organizations(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
          SELECT DISTINCT $1::bigint, person_id, 'organization', $4::timestamptz FROM person_source
          WHERE workspace_id = $1 AND source_id = $2 AND organization_record_id = ANY($3)
-           AND EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = $1 AND 'organization' = ANY (a.needs))",
+           AND EXISTS (SELECT 1 FROM looked_at l WHERE l.workspace_id = $1 AND l.need = 'organization')",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -111,8 +120,8 @@ pub async fn note_activities(
     sqlx::query(
         "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
          SELECT DISTINCT $1::bigint, x.person_id, 'activity:' || x.type, $4::timestamptz FROM activity x
-         JOIN audience a ON a.workspace_id = x.workspace_id AND 'activity:' || x.type = ANY (a.needs)
-         WHERE x.workspace_id = $1 AND x.source_id = $2 AND x.ticket_id = ANY($3)",
+         WHERE x.workspace_id = $1 AND x.source_id = $2 AND x.ticket_id = ANY($3)
+           AND 'activity:' || x.type IN (SELECT l.need FROM looked_at l WHERE l.workspace_id = $1)",
     )
     .bind(workspace_id)
     .bind(source_id)

@@ -1,1 +1,153 @@
-//! Table `delivery`: what Zendesk was last given.
+//! Table `delivery`: what Zendesk was last given, the base of the three-way comparison.
+
+pub use crate::model::push::{Delivered, Owned, Written};
+
+use super::Result;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, PgConnection, Row};
+use std::collections::HashMap;
+
+impl FromRow<'_, PgRow> for Delivered {
+    fn from_row(row: &PgRow) -> Result<Delivered> {
+        Ok(Delivered {
+            row_key: row.try_get("row_key")?,
+            person_id: row.try_get("person_id")?,
+            record_id: row.try_get("record_id")?,
+            digest: row.try_get("digest")?,
+            written: row.try_get::<Json<_>, _>("written")?.0,
+            pending: row.try_get::<Option<Json<_>>, _>("pending")?.map(|json| json.0).unwrap_or_default(),
+            owned: row.try_get::<Option<Json<_>>, _>("owned")?.map(|json| json.0).unwrap_or_default(),
+        })
+    }
+}
+
+/// The entries of these rows of an activation, as far as there are some.
+pub async fn load(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    activation_id: i64,
+    row_keys: &[&str],
+) -> Result<Vec<Delivered>> {
+    sqlx::query_as(
+        "SELECT d.* FROM unnest($3::text[]) AS k(row_key) CROSS JOIN LATERAL (
+             SELECT row_key, person_id, record_id, digest, written, pending, owned FROM delivery
+             WHERE workspace_id = $1 AND activation_id = $2 AND row_key = k.row_key LIMIT 1) d",
+    )
+    .bind(workspace_id)
+    .bind(activation_id)
+    .bind(row_keys)
+    .fetch_all(db)
+    .await
+}
+
+/// The digests of what was last confirmed of these rows. What never was is not among them.
+pub async fn digests(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    activation_id: i64,
+    row_keys: &[&str],
+) -> Result<HashMap<String, i64>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT d.row_key, d.digest FROM unnest($3::text[]) AS k(row_key) CROSS JOIN LATERAL (
+             SELECT row_key, digest FROM delivery WHERE workspace_id = $1 AND activation_id = $2 AND row_key = k.row_key LIMIT 1) d",
+    )
+    .bind(workspace_id)
+    .bind(activation_id)
+    .bind(row_keys)
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Whose entries are written.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger {
+    /// The workspace.
+    pub workspace_id: i64,
+    /// The activation.
+    pub activation_id: i64,
+    /// The source.
+    pub source_id: i64,
+    /// The run that writes.
+    pub run_id: i64,
+    /// Now.
+    pub now: DateTime<Utc>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    row_key: &'a str,
+    person_id: Option<i64>,
+    record_id: Option<&'a str>,
+    digest: i64,
+    written: &'a std::collections::BTreeMap<String, Written>,
+    pending: Option<&'a crate::model::push::Values>,
+    owned: Option<&'a Owned>,
+}
+
+fn as_json(entries: &[Delivered]) -> String {
+    let entry = |entry: &Delivered| {
+        let entry = Entry {
+            row_key: &entry.row_key,
+            person_id: entry.person_id,
+            record_id: entry.record_id.as_deref(),
+            digest: entry.digest,
+            written: &entry.written,
+            pending: Some(&entry.pending).filter(|pending| !pending.is_empty()),
+            owned: Some(&entry.owned).filter(|owned| **owned != Owned::default()),
+        };
+        serde_json::to_value(entry).expect("an entry always serialises")
+    };
+    super::as_json(&entries.iter().map(entry).collect::<Vec<_>>())
+}
+
+/// Writes entries before something is sent; new ones begin.
+pub async fn put(db: &mut PgConnection, ledger: Ledger, entries: &[Delivered]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO delivery (workspace_id, activation_id, row_key, person_id, source_id, record_id, digest, written, pending, owned,
+             run_id, written_at)
+         SELECT $1, $2, t.row_key, t.person_id, $3, t.record_id, t.digest, t.written, t.pending, t.owned, $4, $5
+         FROM json_to_recordset($6::text::json) AS t(row_key text, person_id bigint, record_id text, digest bigint, written jsonb,
+             pending jsonb, owned jsonb)
+         ON CONFLICT (workspace_id, activation_id, row_key) DO UPDATE SET person_id = excluded.person_id,
+             record_id = excluded.record_id, digest = excluded.digest, written = excluded.written, pending = excluded.pending,
+             owned = excluded.owned, run_id = excluded.run_id, written_at = excluded.written_at",
+    )
+    .bind(ledger.workspace_id)
+    .bind(ledger.activation_id)
+    .bind(ledger.source_id)
+    .bind(ledger.run_id)
+    .bind(ledger.now)
+    .bind(as_json(entries))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Writes what became of entries. One that is gone by now, since its person was erased, stays gone (invariant 7).
+pub async fn update(db: &mut PgConnection, ledger: Ledger, entries: &[Delivered]) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "UPDATE delivery d SET record_id = t.record_id, digest = t.digest, written = t.written, pending = t.pending,
+                owned = t.owned, run_id = $3, written_at = $4
+         FROM json_to_recordset($5::text::json) AS t(row_key text, record_id text, digest bigint, written jsonb, pending jsonb,
+             owned jsonb)
+         WHERE d.workspace_id = $1 AND d.activation_id = $2 AND d.row_key = t.row_key",
+    )
+    .bind(ledger.workspace_id)
+    .bind(ledger.activation_id)
+    .bind(ledger.run_id)
+    .bind(ledger.now)
+    .bind(as_json(entries))
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
+mod activation;
 mod asked;
 mod audience;
 mod audience_filter;

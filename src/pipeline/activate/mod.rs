@@ -10,6 +10,7 @@ pub mod manage;
 pub mod plan;
 pub mod poll;
 pub mod preflight;
+pub mod route;
 pub mod rows;
 pub mod run;
 pub mod send;

@@ -47,9 +47,9 @@ pub async fn apply(
         let barred = load(db, env, &records, &mut directory).await?;
         let unlinked = records.iter().filter(|record| !directory.links.contains_key(&record.record_id)).count();
         let mut ids = db::person::reserve_ids(db, unlinked).await?.into_iter();
-        let before = match db::audience::needs(db, workspace).await?.is_empty() {
-            true => HashMap::new(),
-            false => directory.people.clone(),
+        let before = match db::audience_touched::any(db, workspace).await? {
+            true => directory.people.clone(),
+            false => HashMap::new(),
         };
         let planning =
             Context { source_id: source, settings: &env.source.settings, now: env.now, seen: &seen, barred: &barred };

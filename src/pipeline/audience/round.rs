@@ -8,6 +8,7 @@ use crate::db::audience_filter::{self, Among};
 use crate::model::audience::Change;
 use crate::model::filter::Moment;
 use crate::model::job::Lease;
+use crate::pipeline::activate::route::route;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::audience::{change, next_rebuild, nightly, slides, sliding};
 use crate::telemetry::{AUDIENCE_CHANGES, AUDIENCE_DRIFT};
@@ -72,6 +73,7 @@ async fn round(ctx: &Context, workspace: i64, lease: Option<&Lease>) -> Result<b
         let changed = one(&mut tx, workspace, audience, &asked, pass, moment).await?;
         asked.entry(audience.as_need()).or_default().extend(changed);
     }
+    route(&mut tx, workspace, &asked, moment.now).await?;
     let seqs: Vec<i64> = touched.iter().map(|row| row.seq).collect();
     db::audience_touched::settle(&mut tx, workspace, &seqs).await?;
     tx.commit().await?;

@@ -1,0 +1,3 @@
+//! Activations: the way from what changes in the CDP to fields in Zendesk.
+
+mod always;
