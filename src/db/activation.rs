@@ -154,6 +154,17 @@ pub async fn replanned(db: &mut PgConnection, workspace_id: i64, id: i64, asked_
     Ok(())
 }
 
+/// Asks for all its rows to be looked at.
+pub async fn replan(db: &mut PgConnection, workspace_id: i64, id: i64, at: DateTime<Utc>) -> Result<()> {
+    sqlx::query("UPDATE activation SET replan_at = $3 WHERE workspace_id = $1 AND id = $2")
+        .bind(workspace_id)
+        .bind(id)
+        .bind(at)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Sets when its clock starts the next run.
 pub async fn set_next(db: &mut PgConnection, workspace_id: i64, id: i64, next_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query("UPDATE activation SET next_at = $3 WHERE workspace_id = $1 AND id = $2")

@@ -104,12 +104,11 @@ pub struct NewRecord<'a> {
     pub digest: i64,
     /// What is wanted.
     pub wanted: &'a Wanted,
-    /// The target field at fault.
-    pub field: Option<&'a str>,
-    /// The class of the fault.
-    pub class: Option<&'a str>,
-    /// The fault in words.
-    pub reason: Option<&'a str>,
+    /// What is left as Zendesk has it, by field, and why.
+    pub kept: Option<&'a BTreeMap<String, String>>,
+    /// Why it is not sent.
+    #[serde(flatten)]
+    pub fault: Option<&'a Fault>,
 }
 
 fn word<S: serde::Serializer>(state: &RecordState, out: S) -> std::result::Result<S::Ok, S::Error> {
@@ -129,9 +128,9 @@ pub async fn insert(
     }
     sqlx::query(
         "INSERT INTO push_record (workspace_id, run_id, activation_id, row_key, person_id, record_id, key_value, state, stage,
-             digest, wanted, field, class, reason, tries, updated_at)
+             digest, wanted, kept, field, class, reason, tries, updated_at)
          SELECT $1, $2, $3, t.*, 0, $5 FROM json_to_recordset($4::text::json) AS t(row_key text, person_id bigint, record_id text,
-             key_value text, state text, stage smallint, digest bigint, wanted jsonb, field text, class text, reason text)",
+             key_value text, state text, stage smallint, digest bigint, wanted jsonb, kept jsonb, field text, class text, reason text)",
     )
     .bind(workspace_id)
     .bind(run_id)
@@ -310,6 +309,116 @@ pub async fn supersede(
     .execute(db)
     .await?;
     Ok(skipped.rows_affected())
+}
+
+/// Whether records of other runs of an activation wait to be sent.
+pub async fn others_planned(db: &mut PgConnection, workspace_id: i64, activation_id: i64, run_id: i64) -> Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM push_run r JOIN push_record o ON o.workspace_id = r.workspace_id AND o.run_id = r.id
+             WHERE r.workspace_id = $1 AND r.activation_id = $2 AND r.ended_at IS NULL AND o.state = 'planned'
+               AND (r.id <> $3 OR r.kind = 'always'))",
+    )
+    .bind(workspace_id)
+    .bind(activation_id)
+    .bind(run_id)
+    .fetch_one(db)
+    .await
+}
+
+/// Fails planned records of a run that share a record, or a key while their record is not known: `[record, key]` say why.
+pub async fn refuse_twins(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    [of_record, of_key]: [&Fault; 2],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    for (fault, sql) in [
+        (
+            of_record,
+            "UPDATE push_record r SET state = 'failed', class = $3, reason = $4, updated_at = $5
+             FROM (SELECT record_id FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned'
+                     AND record_id IS NOT NULL GROUP BY record_id HAVING count(*) > 1) t
+             WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.state = 'planned' AND r.record_id = t.record_id",
+        ),
+        (
+            of_key,
+            "UPDATE push_record r SET state = 'failed', class = $3, reason = $4, updated_at = $5
+             FROM (SELECT lower(key_value) AS key FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned'
+                     AND record_id IS NULL AND key_value IS NOT NULL GROUP BY lower(key_value) HAVING count(*) > 1) t
+             WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.state = 'planned' AND r.record_id IS NULL
+               AND lower(r.key_value) = t.key",
+        ),
+    ] {
+        sqlx::query(sql)
+            .bind(workspace_id)
+            .bind(run_id)
+            .bind(&fault.class)
+            .bind(&fault.reason)
+            .bind(now)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What records of a run in one state would do: change, clear fields, create. What is wanted tells it at most, what is to be
+/// sent tells it.
+pub async fn would(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    state: RecordState,
+) -> Result<(i64, i64, i64)> {
+    sqlx::query_as(
+        "SELECT count(*), coalesce(sum((SELECT count(*) FROM jsonb_each(coalesce(changes, wanted) -> 'values') v
+                                        WHERE v.value = 'null')), 0)::bigint,
+                count(*) FILTER (WHERE record_id IS NULL)
+         FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = $3",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(state.as_str())
+    .fetch_one(db)
+    .await
+}
+
+/// Planned records of a run, drawn from all of them by chance, the same ones each time.
+pub async fn drawn(db: &mut PgConnection, workspace_id: i64, run_id: i64, limit: i64) -> Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "SELECT seq FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned' ORDER BY md5(row_key), seq LIMIT $3",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// Sets at which stage records of a run are sent.
+pub async fn set_stage(db: &mut PgConnection, workspace_id: i64, run_id: i64, seqs: &[i64], stage: i16) -> Result<()> {
+    sqlx::query("UPDATE push_record SET stage = $4 WHERE workspace_id = $1 AND run_id = $2 AND seq = ANY($3)")
+        .bind(workspace_id)
+        .bind(run_id)
+        .bind(seqs)
+        .bind(stage)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// How many records of a run have had an answer, how many of those failed, and how many were sent at all.
+pub async fn tried(db: &mut PgConnection, workspace_id: i64, run_id: i64) -> Result<(i64, i64, i64)> {
+    sqlx::query_as(
+        "SELECT coalesce(sum(records) FILTER (WHERE ended_at IS NOT NULL), 0)::bigint,
+                (SELECT count(*) FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'failed' AND job_id IS NOT NULL),
+                coalesce(sum(records), 0)::bigint
+         FROM push_job WHERE workspace_id = $1 AND run_id = $2",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .fetch_one(db)
+    .await
 }
 
 /// How many records of a run stand how: by state and class of fault.

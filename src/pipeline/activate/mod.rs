@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod alert;
 pub mod always;
+pub mod conclude;
 pub mod control;
 pub mod env;
 pub mod manage;
@@ -14,4 +15,5 @@ pub mod route;
 pub mod rows;
 pub mod run;
 pub mod send;
+pub mod start;
 pub mod stored;
