@@ -217,6 +217,9 @@ COMMENT ON COLUMN push_record.reason IS 'The fault in words, without personal da
 COMMENT ON COLUMN push_record.tries IS 'How often it was sent.';
 COMMENT ON COLUMN push_record.updated_at IS 'When its state last changed.';
 
+ALTER TABLE source DROP CONSTRAINT source_kind_check, ADD CONSTRAINT source_kind_check CHECK (kind IN ('zendesk', 'import', 'sell'));
+COMMENT ON COLUMN source.kind IS 'zendesk (Support: read, and written to), import (files), sell (Zendesk Sell: written to only).';
+
 CREATE VIEW looked_at AS
     SELECT workspace_id, '*' AS need FROM audience
     UNION ALL SELECT workspace_id, unnest(needs) FROM audience

@@ -7,11 +7,11 @@ use super::session::{self, Globals, told};
 use crate::app;
 use crate::clock::Clock;
 use crate::db::{self, pool};
-use crate::model::source::{API_TOKENS_END, Source, SourceState};
+use crate::model::source::{API_TOKENS_END, SELL_RETIRES, Source, SourceState};
 use crate::pipeline::context::Context;
 use crate::pipeline::grant::{self, Standing};
 use crate::pipeline::webhook::BY_HAND;
-use crate::pipeline::{inspect, lifecycle};
+use crate::pipeline::{self, inspect, lifecycle};
 use crate::zendesk::deliveries::Health;
 use crate::zendesk::webhooks::Fault;
 use serde_json::{Value, json};
@@ -183,8 +183,10 @@ async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> 
         Some(name) => vec![lifecycle::find(ctx, db::workspace::DEFAULT, name).await?],
         None => db::source::all(&mut *ctx.pool.acquire().await?).await?,
     };
-    let all: Vec<Source> =
-        all.into_iter().filter(|source| source.kind == "zendesk" && source.state != SourceState::Deleted).collect();
+    let all: Vec<Source> = all
+        .into_iter()
+        .filter(|source| (source.is_support() || source.is_sell()) && source.state != SourceState::Deleted)
+        .collect();
     if all.is_empty() {
         findings.add(Verdict::Warning, "sources", "none is connected", "deskbridge source connect ACCOUNT");
     }
@@ -209,6 +211,10 @@ async fn sources(ctx: &Context, only: Option<&str>, findings: &mut Findings) -> 
                 "is paused",
                 format!("deskbridge source resume {}", source.name),
             );
+        }
+        if source.is_sell() {
+            sell(ctx, source, findings).await;
+            continue;
         }
         if tokens(ctx, source, findings).await? {
             credentials(ctx, source, findings).await;
@@ -255,6 +261,15 @@ async fn tokens(ctx: &Context, source: &Source, findings: &mut Findings) -> anyh
         }
     }
     Ok(true)
+}
+
+/// Zendesk Sell: whether its token is accepted, and how long there will be a Sell.
+async fn sell(ctx: &Context, source: &Source, findings: &mut Findings) {
+    match pipeline::sell::inspect(ctx, source).await {
+        Ok(()) => findings.ok(subject(source, "credentials"), "Zendesk Sell accepts the token and shows contacts"),
+        Err(error) => findings.error(subject(source, "credentials"), error),
+    }
+    findings.add(Verdict::Warning, subject(source, ""), "is a Zendesk Sell account", SELL_RETIRES);
 }
 
 async fn credentials(ctx: &Context, source: &Source, findings: &mut Findings) {

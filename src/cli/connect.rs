@@ -5,6 +5,7 @@ use super::credentials::{self, CredentialArgs, Given};
 use super::error::usage;
 use super::options;
 use super::output::{self, Format, say, say_json};
+use super::sell;
 use super::session::Session;
 use crate::model::source::{API_TOKENS_END, Credentials, Source, SourceSettings};
 use crate::pipeline::lifecycle;
@@ -17,9 +18,13 @@ use std::path::PathBuf;
 /// `deskbridge source connect`.
 #[derive(Debug, clap::Args)]
 pub struct Connect {
-    /// Account name (acme) or address (https://acme.zendesk.com).
-    account: String,
-    /// Name of the source here, in webhook paths and on the command line [default: the account's name].
+    /// Account name (acme) or address (https://acme.zendesk.com); not for Zendesk Sell, which has one address.
+    #[arg(required_unless_present = "sell")]
+    account: Option<String>,
+    /// Connect a Zendesk Sell account, by an access token: activations write to its contacts, nothing is read from it.
+    #[arg(long, conflicts_with_all = ["options", "manual_webhook", "client_id", "email"])]
+    sell: bool,
+    /// Name of the source here, in webhook paths and on the command line [default: the account's name; sell].
     #[arg(long)]
     name: Option<String>,
     /// Set an option of the source, as `deskbridge source set` does; may be repeated.
@@ -84,13 +89,18 @@ impl WebhookArgs {
 
 /// Connects an account.
 pub async fn connect(session: &Session, args: &Connect) -> anyhow::Result<()> {
+    if args.sell {
+        let (name, address) = (args.name.as_deref().unwrap_or("sell"), args.account.as_deref());
+        return sell::connect(session, name, address, args.credentials.read()?, args.format).await;
+    }
+    let account = args.account.as_deref().unwrap_or_default();
     let (settings, title) = options::apply(&SourceSettings::default(), &args.options)?;
     let manual = args.webhook.manual()?;
     let credentials = match args.credentials.read()?.ok_or_else(no_credentials)? {
         Given::Credentials(credentials) => credentials,
         Given::Browser(app) => {
             let purpose = Purpose::Connect {
-                account: args.account.clone(),
+                account: account.to_string(),
                 name: args.name.clone(),
                 settings: Box::new(settings),
                 title,
@@ -103,7 +113,7 @@ pub async fn connect(session: &Session, args: &Connect) -> anyhow::Result<()> {
     let token_ends = matches!(credentials, Credentials::ApiToken { .. });
     let request = lifecycle::Connect {
         workspace: session.workspace,
-        account: &args.account,
+        account,
         name: args.name.as_deref(),
         credentials,
         manual_webhook: manual.clone(),
@@ -127,6 +137,9 @@ fn no_credentials() -> anyhow::Error {
 /// Connects a source again, or gives it new credentials and mends its webhook.
 pub async fn reconnect(session: &Session, args: &Reconnect) -> anyhow::Result<()> {
     let source = session.source(&args.name).await?;
+    if source.is_sell() {
+        return sell::reconnect(session, &source, args.credentials.read()?, args.format).await;
+    }
     // A webhook that was set up by hand stays so.
     let by_hand = source.webhook_id.as_deref() == Some("manual");
     let manual = args.webhook.manual()?.or(by_hand.then_some(None));

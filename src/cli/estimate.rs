@@ -3,6 +3,7 @@
 use super::error::usage;
 use super::output::{Format, Table, say, say_json};
 use super::session::Session;
+use crate::pipeline::connect::only_support;
 use crate::rules::estimate::{Counts, PLANS, duration, readings};
 use crate::rules::retention;
 use crate::zendesk::counts;
@@ -61,6 +62,7 @@ pub async fn run(session: &Session, args: &Estimate) -> anyhow::Result<()> {
 
 async fn ask(session: &Session, name: &str) -> anyhow::Result<counts::AccountCounts> {
     let source = session.source(name).await?;
+    only_support(&source)?;
     let since = retention::first_sync_since(session.ctx.clock.now(), &source.settings.retention);
     let client = session.ctx.client(&source)?;
     Ok(counts::read(&client, since).await?)

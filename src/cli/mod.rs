@@ -18,6 +18,7 @@ mod output;
 mod person;
 mod person_show;
 mod prune;
+mod sell;
 mod session;
 mod source;
 mod source_show;

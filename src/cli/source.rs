@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 /// `deskbridge source`.
 #[derive(Debug, clap::Subcommand)]
 pub enum SourceCommand {
-    /// Connect a Zendesk account.
+    /// Connect a Zendesk account, or with --sell one of Zendesk Sell.
     #[command(after_long_help = CONNECT_HELP)]
     Connect(Box<Connect>),
     /// List all sources.
@@ -64,7 +64,8 @@ Examples:
   deskbridge source connect acme --client-id deskbridge --public
   ZENDESK_TOKEN=… deskbridge source connect acme --token-env ZENDESK_TOKEN --set opt_in_email=true
   pass zendesk/token | deskbridge source connect https://acme.zendesk.com --name support --token-stdin
-  deskbridge source connect acme --token-file token --manual-webhook";
+  deskbridge source connect acme --token-file token --manual-webhook
+  deskbridge source connect --sell --token-env SELL_TOKEN       Zendesk Sell, which retires on 2027-08-31";
 
 const SET_HELP: &str = "\
 An empty value (key=) is the default again. `deskbridge source set NAME` lists every option with its value.
@@ -292,15 +293,19 @@ async fn rotate(session: &Session, name: &str) -> anyhow::Result<()> {
 
 async fn disconnect(session: &Session, args: &Sure) -> anyhow::Result<()> {
     let source = session.source(&args.name).await?;
-    let mut db = session.db().await?;
-    let (_, pending) = db::raw_event::counts(&mut db, source.workspace_id, source.id).await?;
-    drop(db);
-    note(format_args!(
-        "Disconnecting {:?} stops all reading and removes our webhook from {}. {} received and not yet applied; people, tickets and activities stay.",
-        source.name,
-        source.base_url.as_deref().unwrap_or("Zendesk"),
-        if pending == 1 { "1 webhook is".to_string() } else { format!("{pending} webhooks are") }
-    ));
+    if source.is_sell() {
+        note(format_args!("Disconnecting {:?} stops all writing to Zendesk Sell.", source.name));
+    } else {
+        let mut db = session.db().await?;
+        let (_, pending) = db::raw_event::counts(&mut db, source.workspace_id, source.id).await?;
+        drop(db);
+        note(format_args!(
+            "Disconnecting {:?} stops all reading and removes our webhook from {}. {} received and not yet applied; people, tickets and activities stay.",
+            source.name,
+            source.base_url.as_deref().unwrap_or("Zendesk"),
+            if pending == 1 { "1 webhook is".to_string() } else { format!("{pending} webhooks are") }
+        ));
+    }
     confirm(args.yes)?;
     let left = lifecycle::disconnect(&session.ctx, &source).await?;
     say(format_args!(

@@ -5,7 +5,7 @@ use super::output::{Format, Table, distance, named, say, say_json, time, when};
 use super::session::Session;
 use crate::db;
 use crate::model::grant::Grant;
-use crate::model::source::{Source, SourceState};
+use crate::model::source::{SELL_RETIRES, Source, SourceState};
 use crate::model::stream::Checkpoint;
 use crate::model::watch::Watch;
 use crate::pipeline::grant::{self, Standing};
@@ -155,13 +155,21 @@ fn head(source: &Source, watch: Option<&Watch>, tally: &Tally, now: DateTime<Utc
     if let Some(at) = source.connected_at {
         line("connected", when(at, now));
     }
-    if source.kind == "zendesk" {
+    if source.is_support() {
         let webhook = match (source.webhook_id.as_deref(), &source.webhook_secret) {
             (Some("manual"), Some(_)) => "set up by hand".to_string(),
             (Some(id), Some(_)) => format!("{id} in Zendesk"),
             _ => format!("none yet: webhooks are refused; run deskbridge source reconnect {}", source.name),
         };
         line("webhook", webhook);
+    }
+    if source.is_sell() {
+        line("remark", SELL_RETIRES.to_string());
+        if let Some(error) = &source.error {
+            line("error", error.clone());
+            line("what to do", named(source.remedy.as_deref().unwrap_or_default(), &source.name));
+        }
+        return table.print();
     }
     for (name, value) in watch.map(|watch| webhook_lines(watch, &source.name, now)).unwrap_or_default() {
         line(name, value);

@@ -130,7 +130,7 @@ impl Recipients {
         let sources = db::source::all(&mut db).await?;
         let watches: HashMap<i64, Watch> = db::webhook_watch::all(&mut db).await?.into_iter().collect();
         let mut by_name = HashMap::new();
-        for source in sources.iter().filter(|source| source.state.is_live() && source.kind == "zendesk") {
+        for source in sources.iter().filter(|source| source.state.is_live() && source.is_support()) {
             let fresh = source.webhook_secret_rotated_at.is_some_and(|at| now - at < ROTATION);
             let sealed = [
                 ("webhook_secret", &source.webhook_secret),

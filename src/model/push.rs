@@ -42,6 +42,19 @@ pub enum Standing {
     Deleted,
 }
 
+/// A user's place in an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// Its id.
+    pub id: String,
+    /// Whose.
+    pub user_id: String,
+    /// Where.
+    pub organization_id: String,
+    /// Whether it is the user's default organization.
+    pub default: bool,
+}
+
 /// What an activation wants of one record.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Wanted {

@@ -1,4 +1,4 @@
-//! Sources: a connected Zendesk account, or a name under which files are imported, with its options.
+//! Sources: a connected Zendesk Support or Sell account, or a name under which files are imported, with its options.
 
 use super::field::{FieldPolicy, SystemField};
 use super::grant::Pair;
@@ -173,6 +173,15 @@ impl SourceSettings {
     }
 }
 
+/// The kind of a source that is a Zendesk Support account: everything is read from it.
+pub const SUPPORT: &str = "zendesk";
+
+/// The kind of a source that is a Zendesk Sell account: contacts are written to it, nothing is read from it by itself.
+pub const SELL: &str = "sell";
+
+/// What to say of Zendesk Sell wherever somebody goes on with it (peers-outbound H3).
+pub const SELL_RETIRES: &str = "Zendesk Sell retires on 2027-08-31 and its data is deleted then; user fields of Zendesk Support can take the same mapping";
+
 /// A connected Zendesk account, or a name under which files are imported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
@@ -182,7 +191,7 @@ pub struct Source {
     pub workspace_id: i64,
     /// Short name, in webhook paths and on the command line.
     pub name: String,
-    /// zendesk or import.
+    /// [`SUPPORT`], `import` or [`SELL`].
     pub kind: String,
     /// Name for people.
     pub title: String,
@@ -217,6 +226,16 @@ pub struct Source {
 }
 
 impl Source {
+    /// True for a Zendesk Support account, with streams and a webhook.
+    pub fn is_support(&self) -> bool {
+        self.kind == SUPPORT
+    }
+
+    /// True for a Zendesk Sell account.
+    pub fn is_sell(&self) -> bool {
+        self.kind == SELL
+    }
+
     /// The label of the account in its address, such as `acme`.
     pub fn subdomain(&self) -> Option<&str> {
         self.base_url.as_deref()?.strip_prefix("https://")?.strip_suffix(".zendesk.com")

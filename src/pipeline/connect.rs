@@ -58,6 +58,17 @@ pub enum LifecycleError {
     /// Credentials of another account.
     #[error("these credentials are not of the account that source {0} is connected to: nothing was changed")]
     OtherAccount(String),
+    /// Sell takes nothing but a token.
+    #[error("Zendesk Sell is entered by an access token: give one with --token-env, --token-file or --token-stdin")]
+    SellToken,
+    /// There is nothing to read.
+    #[error("source {name} is {kind}: nothing is read from it by itself")]
+    NotRead {
+        /// The source.
+        name: String,
+        /// What it is.
+        kind: &'static str,
+    },
     /// The state does not allow it.
     #[error("source {name} is {state}: {wanted} is not possible from there{hint}")]
     State {
@@ -191,6 +202,7 @@ pub async fn reconnect(
     credentials: Option<Credentials>,
     manual_webhook: Option<Option<String>>,
 ) -> Result<Connection, LifecycleError> {
+    only_support(&source)?;
     let base_url = may_reconnect(&source)?;
     let client = match &credentials {
         Some(credentials) => {
@@ -334,7 +346,8 @@ async fn go_live(
     Ok(())
 }
 
-async fn store_credentials(
+/// Stores credentials, sealed; what was wrong with former ones is over.
+pub(super) async fn store_credentials(
     ctx: &Context,
     db: &mut sqlx::PgConnection,
     source: &Source,
@@ -368,6 +381,16 @@ async fn make_months(
     Ok(())
 }
 
+/// Refuses what only a Support account can do.
+pub fn only_support(source: &Source) -> Result<(), LifecycleError> {
+    let kind = match source.is_sell() {
+        _ if source.is_support() => return Ok(()),
+        true => "a Zendesk Sell account",
+        false => "a name for imported files",
+    };
+    Err(LifecycleError::NotRead { name: source.name.clone(), kind })
+}
+
 /// Why a state does not allow what was asked.
 pub fn refused(source: &Source, wanted: &'static str, hint: &'static str) -> LifecycleError {
     LifecycleError::State { name: source.name.clone(), state: source.state.as_str(), wanted, hint }
@@ -382,7 +405,7 @@ fn default_name(base_url: &str) -> String {
 }
 
 /// A name stands in a path and on command lines.
-fn check_name(name: &str) -> Result<(), LifecycleError> {
+pub(super) fn check_name(name: &str) -> Result<(), LifecycleError> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     match (1..=63).contains(&name.len()) && name.bytes().all(plain) {
         true => Ok(()),

@@ -39,7 +39,7 @@ pub async fn retry(ctx: &Context, letters: Vec<DeadLetter>) -> Result<Vec<(i64, 
     let mut outcomes = Vec::new();
     for (source, letters) in by_source {
         let source = db::source::get(&mut *ctx.pool.acquire().await?, source).await?;
-        match source.filter(|source| source.kind == "zendesk" && source.state.is_live()) {
+        match source.filter(|source| source.is_support() && source.state.is_live()) {
             Some(source) => outcomes.extend(retry_of(ctx, &source, letters).await?),
             None => outcomes.extend(letters.iter().map(|letter| (letter.id, Outcome::Impossible(NOT_LIVE)))),
         }

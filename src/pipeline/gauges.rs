@@ -34,7 +34,7 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
         metrics::gauge!(STREAM_FRESHNESS, "source" => source, "stream" => stream).set(seconds);
     }
     let (grants, within) = (db::grant::all(&mut db).await?, grant::warning_time(ctx));
-    for source in sources.iter().filter(|source| source.kind == "zendesk") {
+    for source in sources.iter().filter(|source| source.is_support()) {
         let grant = grants.iter().find(|grant| grant.source_id == source.id).filter(|_| source.state.is_live());
         let standing = grant.map(|grant| grant::standing(grant, within, now));
         let needs = matches!(standing, Some(grant::Standing::NeedsReconnect(_)));

@@ -1,6 +1,6 @@
-//! The life of a Zendesk source: disconnect, pause, archive, restore, delete, resync (R12–R20); connecting is in `connect`.
+//! The life of a source: disconnect, pause, archive, restore, delete, resync (R12–R20); connecting is in `connect`.
 
-use super::connect::refused;
+use super::connect::{only_support, refused};
 use super::context::{Context, FlowError};
 use super::grant;
 use super::keeper;
@@ -128,6 +128,7 @@ pub enum Resync {
 
 /// Makes a resync due now. The same data again writes nothing.
 pub async fn resync(ctx: &Context, source: &Source, how: Resync) -> Result<(), LifecycleError> {
+    only_support(source)?;
     if !source.state.is_live() {
         return Err(refused(source, "resync", ": reconnect it first"));
     }
@@ -150,6 +151,7 @@ pub async fn resync(ctx: &Context, source: &Source, how: Resync) -> Result<(), L
 
 /// Makes streams due now.
 pub async fn make_due(ctx: &Context, source: &Source, streams: &[Stream]) -> Result<(), LifecycleError> {
+    only_support(source)?;
     if !source.state.is_live() {
         return Err(refused(source, "sync", ": reconnect it first"));
     }
@@ -171,7 +173,7 @@ pub async fn set_settings(
     let (skipped, read): (Vec<Stream>, Vec<Stream>) =
         Stream::ALL.into_iter().partition(|stream| settings.skip_streams.contains(stream));
     db::checkpoint::unschedule(&mut tx, source.id, &skipped).await?;
-    if source.state.is_live() {
+    if source.is_support() && source.state.is_live() {
         db::checkpoint::ensure(&mut tx, source.id, &read, ctx.settings.zendesk.page_size as i32, now).await?;
         db::checkpoint::schedule(&mut tx, source.id, &read, now).await?;
     }

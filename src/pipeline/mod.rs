@@ -20,6 +20,7 @@ pub mod person;
 pub mod poll;
 pub mod prune;
 pub mod receive;
+pub mod sell;
 pub mod sign_in;
 pub mod watch;
 pub mod webhook;

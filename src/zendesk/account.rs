@@ -15,6 +15,11 @@ pub enum AccountError {
         "{0} is not at zendesk.com; another address must stand in zendesk.allowed_base_urls (meant for a simulated Zendesk only)"
     )]
     NotAllowed(String),
+    /// Not where Zendesk Sell is.
+    #[error(
+        "{0:?} is not Zendesk Sell's address: leave it out; another one must stand in zendesk.allowed_base_urls (meant for a simulated Zendesk only)"
+    )]
+    NotSell(String),
     /// The request failed.
     #[error("{error}. {}", .error.kind.remedy())]
     Api {
@@ -52,6 +57,18 @@ pub fn base_url(account: &str, allowed: &[String]) -> Result<String, AccountErro
     match is_label(label) {
         true => Ok(format!("https://{label}.zendesk.com")),
         false => Err(AccountError::Address(account.trim().chars().take(100).collect())),
+    }
+}
+
+/// Where Zendesk Sell's API is, for every account (Z§9).
+pub const SELL_URL: &str = "https://api.getbase.com";
+
+/// The address of Zendesk Sell. Any other only where configuration allows it explicitly.
+pub fn sell_url(given: Option<&str>, allowed: &[String]) -> Result<String, AccountError> {
+    let text = given.unwrap_or(SELL_URL).trim().trim_end_matches('/');
+    match text == SELL_URL || allowed.iter().any(|url| url.trim_end_matches('/') == text) {
+        true => Ok(text.to_string()),
+        false => Err(AccountError::NotSell(text.chars().take(100).collect())),
     }
 }
 
@@ -122,6 +139,22 @@ pub async fn verify(client: &Client, is_oauth: bool) -> Result<Identity, Account
     Ok(Identity { user_id, role, scopes })
 }
 
+#[derive(Deserialize)]
+struct Contacts {
+    #[serde(rename = "items")]
+    _items: Vec<serde::de::IgnoredAny>,
+}
+
+/// Checks a token of Zendesk Sell by reading a contact. Sell does not tell whether the token may write as well.
+pub async fn verify_sell(client: &Client) -> Result<(), AccountError> {
+    let body = client.get("/v2/contacts?per_page=1").await?;
+    let found: Result<Contacts, _> = serde_json::from_slice(&body);
+    found.map(|_| ()).map_err(|_| {
+        let kind = Kind::BadBody("the answer holds no contacts; is this Zendesk Sell?".into());
+        ApiError { endpoint: "GET /v2/contacts".into(), kind }.into()
+    })
+}
+
 /// Whether this account knows that user, and as an admin: ids are unique among all accounts.
 pub async fn has_admin(client: &Client, user_id: i64) -> Result<bool, ApiError> {
     let path = format!("/api/v2/users/{user_id}");
@@ -169,6 +202,19 @@ mod tests {
         check("-acme", None);
         check("https://user@acme.zendesk.com", None);
         check("", None);
+    }
+
+    #[test]
+    fn sell_is_at_one_address() {
+        let allowed = ["http://127.0.0.1:4000".to_string()];
+        let check = |given: Option<&str>, expected: Option<&str>| {
+            assert_eq!(sell_url(given, &allowed).ok().as_deref(), expected, "{given:?}")
+        };
+        check(None, Some(SELL_URL));
+        check(Some("https://api.getbase.com/"), Some(SELL_URL));
+        check(Some("http://127.0.0.1:4000/"), Some("http://127.0.0.1:4000"));
+        check(Some("https://api.getbase.com.evil.example"), None);
+        check(Some("acme"), None);
     }
 
     #[test]

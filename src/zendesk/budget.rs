@@ -7,7 +7,8 @@ use crate::model::record::digest;
 use reqwest::Method;
 use serde_json::Value;
 
-/// One budget that Zendesk counts.
+/// One budget that Zendesk counts by time. How many bulk jobs are queued or running at once is none: whoever begins them counts
+/// those that are open, and [`Client::jobs_left`](super::client::Client::jobs_left) tells what Zendesk says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Budget {
     /// All requests of the account but those to the webhooks API.
@@ -38,8 +39,8 @@ pub enum Budget {
     WritesOfOrganization,
     /// Users deleted for good.
     Erasures,
-    /// Bulk jobs begun. 30 may be queued or running at once: how many there are, the header says.
-    Jobs,
+    /// All requests to Zendesk Sell, which is a source of its own.
+    Sell,
 }
 
 /// What Zendesk allows of a budget.
@@ -68,7 +69,8 @@ const fn limit(
 }
 
 /// Every budget (Z§6). The first two are told by `x-rate-limit` and `ratelimit-*`. The totals of the plans differ for `Requests`
-/// (settings) and `Exports` (settings); with the High Volume add-on, lists and changes of tickets have 300.
+/// (settings) and `Exports` (settings); with the High Volume add-on, lists and changes of tickets have 300. Zendesk Sell allows a
+/// token 36,000 an hour, which is 10 a second, and tells nothing by headers (Z§9).
 pub const LIMITS: [Limit; 15] = [
     limit(Budget::Requests, "requests", &[], 60, 200),
     limit(Budget::Webhooks, "webhooks", &[], 60, 100),
@@ -84,7 +86,7 @@ pub const LIMITS: [Limit; 15] = [
     limit(Budget::WritesOfUser, "writes_of_user", &["create-update-user"], 60, 5),
     limit(Budget::WritesOfOrganization, "writes_of_organization", &["organizations-update"], 60, 5),
     limit(Budget::Erasures, "erasures", &["permanently-delete-user"], 600, 700),
-    limit(Budget::Jobs, "jobs", &["inflight-jobs"], 60, 30),
+    limit(Budget::Sell, "sell", &[], 1, 10),
 ];
 
 impl Budget {
@@ -112,6 +114,9 @@ impl From<Budget> for Draw {
 /// The budgets of a request, the widest first. `path` may have parameters.
 pub fn draws(method: &Method, path: &str, body: Option<&Value>) -> Vec<Draw> {
     let path = path.split('?').next().unwrap_or(path);
+    if path.starts_with("/v2/") {
+        return vec![Budget::Sell.into()];
+    }
     let path = path.strip_prefix("/api/v2/").unwrap_or(path).trim_end_matches(".json");
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     if parts.first() == Some(&"webhooks") {
@@ -142,7 +147,6 @@ fn special(method: &str, parts: &[&str], body: Option<&Value>) -> Vec<Draw> {
         }
         ("PUT", ["organizations", id]) if is_id(id) => vec![of(Budget::WritesOfOrganization, id)],
         ("DELETE", ["deleted_users", _]) => vec![Budget::Erasures.into()],
-        ("POST" | "PUT" | "DELETE", [.., last]) if last.ends_with("_many") => vec![Budget::Jobs.into()],
         _ => Vec::new(),
     }
 }
@@ -184,8 +188,10 @@ mod tests {
         check(Method::PUT, "/api/v2/tickets/7", &[(Requests, ""), (TicketUpdates, ""), (UpdatesOfTicket, "7")]);
         check(Method::PUT, "/api/v2/users/7", &[(Requests, ""), (UserWrites, ""), (WritesOfUser, "7")]);
         check(Method::PUT, "/api/v2/organizations/7", &[(Requests, ""), (WritesOfOrganization, "7")]);
-        check(Method::POST, "/api/v2/users/create_or_update_many", &[(Requests, ""), (Jobs, "")]);
-        check(Method::DELETE, "/api/v2/tickets/destroy_many?ids=1", &[(Requests, ""), (Jobs, "")]);
+        check(Method::POST, "/api/v2/users/create_or_update_many", &[(Requests, "")]);
+        check(Method::DELETE, "/api/v2/tickets/destroy_many?ids=1", &[(Requests, "")]);
+        check(Method::POST, "/v2/contacts/upsert?email=a%40b.example", &[(Sell, "")]);
+        check(Method::GET, "/v2/contacts?ids=1,2", &[(Sell, "")]);
         check(Method::DELETE, "/api/v2/deleted_users/7", &[(Requests, ""), (Erasures, "")]);
     }
 

@@ -1,8 +1,8 @@
 //! The client of one account: requests on the configured host only, within the limits, retried where that is right.
 
-use super::decode::error_message;
+use super::decode::{self, error_message};
 use super::error::{ApiError, Kind};
-use super::limiter::{Denied, Ledger, Limiter};
+use super::limiter::{Denied, Ledger, Limiter, Permit};
 use super::purse::Shares;
 use super::{body, budget};
 use crate::clock::Clock;
@@ -46,6 +46,47 @@ pub struct Client {
     fetched: Mutex<Option<Fetched>>,
     limiter: Limiter,
     clock: Clock,
+    /// Jobs that Zendesk would still take, as it last said.
+    jobs_left: Mutex<Option<u64>>,
+}
+
+/// What Zendesk answered to a request that writes.
+#[derive(Debug)]
+pub struct Written {
+    /// 200, 201 …
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A request that was not answered with success.
+#[derive(Debug, Clone)]
+pub struct NotDone {
+    /// What went wrong.
+    pub error: ApiError,
+    /// What Zendesk said; none where it did not answer.
+    pub said: Option<decode::ApiError>,
+    /// Whether the request may have reached Zendesk.
+    pub sent: bool,
+}
+
+/// The same before it is known to which endpoint.
+struct Failed {
+    kind: Kind,
+    said: Option<decode::ApiError>,
+    sent: bool,
+}
+
+impl Failed {
+    /// Nothing was sent, or nothing came of it that could be lost.
+    fn before(kind: Kind) -> Failed {
+        Failed { kind, said: None, sent: false }
+    }
+
+    /// The request is on its way, and what became of it is not known.
+    fn after(kind: Kind) -> Failed {
+        Failed { kind, said: None, sent: true }
+    }
 }
 
 /// An access token that the client fetched by its own credentials.
@@ -77,6 +118,20 @@ impl From<Credentials> for Login {
     }
 }
 
+/// How long a request waits for its budget.
+#[derive(Clone, Copy)]
+enum Patience {
+    /// As long as that.
+    UpTo(Duration),
+    /// It cannot wait, and may take the whole of our share: a webhook's records, read again.
+    Urgent,
+    /// Whoever asks waits, not the request.
+    None,
+}
+
+/// Zendesk's word for too many jobs at once, whatever the status it comes with (Z§5).
+pub const TOO_MANY_JOBS: &str = "TooManyJobs";
+
 /// Longest wait for the budget within a request; longer ones are left to the schedule.
 const LONGEST_WAIT: Duration = Duration::seconds(90);
 
@@ -90,7 +145,13 @@ impl Client {
     ) -> Result<Client, ApiError> {
         let (http, login) = (http(&options)?, login.into());
         let limiter = Limiter::new(&options.source, clock.clone(), options.shares, ledger);
-        Ok(Client { options, http, login, fetched: Mutex::new(None), limiter, clock })
+        let (fetched, jobs_left) = (Mutex::new(None), Mutex::new(None));
+        Ok(Client { options, http, login, fetched, limiter, clock, jobs_left })
+    }
+
+    /// How many more jobs Zendesk would have taken when it last told (Z§6, `inflight-jobs`).
+    pub fn jobs_left(&self) -> Option<u64> {
+        *self.jobs_left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The budgets, for the metrics.
@@ -137,6 +198,30 @@ impl Client {
         self.request(method, path, body, Duration::zero()).await
     }
 
+    /// Sends a body exactly once, and only if the budget allows it at once: whoever writes decides what a failure means, and
+    /// never waits in here. A token that is not accepted is replaced and the request made again, since nothing came of it.
+    pub async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Written, NotDone> {
+        let endpoint = format!("{method} {}", path.split('?').next().unwrap_or(path));
+        let mut done = self.once(&method, path, body, Patience::None).await;
+        if matches!(&done, Err(failed) if failed.kind == Kind::Unauthorized) && self.has_another_token() {
+            self.count(&endpoint, "failed");
+            done = self.once(&method, path, body, Patience::None).await;
+        }
+        done.map(|(status, body)| Written { status, body }).map_err(|Failed { kind, said, sent }| {
+            match kind {
+                Kind::BudgetSpent(_) | Kind::BudgetsUnknown(_) => {}
+                Kind::RateLimited { .. } => self.count(&endpoint, "throttled"),
+                _ => self.count(&endpoint, "failed"),
+            }
+            NotDone { error: ApiError { endpoint, kind }, said, sent }
+        })
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -149,9 +234,10 @@ impl Client {
         let mut refreshed = false;
         let mut attempt = 1;
         loop {
-            let kind = match self.once(&method, path, body, most).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(kind) => kind,
+            let patience = if most.is_zero() { Patience::Urgent } else { Patience::UpTo(most) };
+            let kind = match self.once(&method, path, body, patience).await {
+                Ok((_, bytes)) => return Ok(bytes),
+                Err(failed) => failed.kind,
             };
             if matches!(kind, Kind::BudgetSpent(_) | Kind::BudgetsUnknown(_)) {
                 return Err(ApiError { endpoint, kind }); // nothing was sent
@@ -191,43 +277,71 @@ impl Client {
         method: &Method,
         path: &str,
         sent: Option<&serde_json::Value>,
-        most: Duration,
-    ) -> Result<Vec<u8>, Kind> {
-        let authorization = self.authorization().await?;
-        // What cannot wait is urgent: a webhook's records, read again.
-        let permit = self.limiter.acquire(budget::draws(method, path, sent), most.is_zero(), most).await;
-        let permit = permit.map_err(|denied| match denied {
-            Denied::Spent(wait) => Kind::BudgetSpent(wait.to_std().unwrap_or_default()),
-            Denied::Ledger(why) => Kind::BudgetsUnknown(why),
-        })?;
+        patience: Patience,
+    ) -> Result<(u16, Vec<u8>), Failed> {
+        let authorization = self.authorization().await.map_err(Failed::before)?;
+        let permit = self.permit(budget::draws(method, path, sent), patience).await.map_err(Failed::before)?;
         let mut request = self.http.request(method.clone(), format!("{}{path}", self.options.base_url));
         request = request.header(AUTHORIZATION, &authorization);
         if let Some(sent) = sent {
             request = request.json(sent);
         }
-        let response = request.send().await.map_err(body::broken)?;
+        let response = request.send().await.map_err(|error| Failed {
+            sent: !(error.is_connect() || error.is_builder()),
+            ..Failed::before(body::broken(error))
+        })?;
         let status = response.status();
         let headers = response.headers().clone();
+        self.look_at(path, &headers);
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_string);
-        let refused = (status == StatusCode::TOO_MANY_REQUESTS).then(|| self.told_to_wait(&headers));
-        self.limiter.settle(permit, header, refused).await;
-        if let Some(warning) = headers.get("x-zendesk-api-warn").and_then(|value| value.to_str().ok()) {
-            tracing::warn!(
-                source = self.options.source,
-                path = path.split('?').next(),
-                warning,
-                "Zendesk ignored part of a request"
-            );
+        let bytes = if status == StatusCode::TOO_MANY_REQUESTS {
+            let bytes = body::read(response, self.options.max_response_bytes).await;
+            // Too many jobs is no spent budget: looking at them must go on.
+            let is_jobs = bytes.as_ref().is_ok_and(|bytes| error_message(429, bytes).code == TOO_MANY_JOBS);
+            self.limiter.settle(permit, header, (!is_jobs).then(|| self.told_to_wait(&headers))).await;
+            bytes
+        } else {
+            self.limiter.settle(permit, header, None).await;
+            body::read(response, self.options.max_response_bytes).await
+        };
+        if !status.is_success() {
+            if status == StatusCode::UNAUTHORIZED {
+                self.doubt(&authorization);
+            }
+            // A refusal whose words are lost is one all the same.
+            let bytes = bytes.unwrap_or_default();
+            let (kind, said) = (self.kind_of(status, &headers, &bytes), error_message(status.as_u16(), &bytes));
+            return Err(Failed { kind, said: Some(said), sent: true });
         }
-        let bytes = body::read(response, self.options.max_response_bytes).await?;
-        if status.is_success() {
-            self.count(&format!("{method} {}", path.split('?').next().unwrap_or(path)), "ok");
-            return Ok(bytes);
+        let bytes = bytes.map_err(Failed::after)?;
+        self.count(&format!("{method} {}", path.split('?').next().unwrap_or(path)), "ok");
+        Ok((status.as_u16(), bytes))
+    }
+
+    async fn permit(&self, draws: Vec<budget::Draw>, patience: Patience) -> Result<Permit<'_>, Kind> {
+        let (urgent, most) = match patience {
+            Patience::UpTo(most) => (false, most),
+            Patience::Urgent => (true, Duration::zero()),
+            Patience::None => (false, Duration::zero()),
+        };
+        self.limiter.acquire(draws, urgent, most).await.map_err(|denied| match denied {
+            Denied::Spent(wait) => Kind::BudgetSpent(wait.to_std().unwrap_or_default()),
+            Denied::Ledger(why) => Kind::BudgetsUnknown(why),
+        })
+    }
+
+    /// What the headers of an answer say beside the budgets.
+    fn look_at(&self, path: &str, headers: &HeaderMap) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        if let Some(warning) = text("x-zendesk-api-warn") {
+            let path = path.split('?').next();
+            tracing::warn!(source = self.options.source, path, warning, "Zendesk ignored part of a request");
         }
-        if status == StatusCode::UNAUTHORIZED {
-            self.doubt(&authorization);
+        if let Some(left) =
+            text("zendesk-ratelimit-inflight-jobs").and_then(|said| retry::parse_rate_header(said).remaining)
+        {
+            *self.jobs_left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
         }
-        Err(self.kind_of(status, &headers, &bytes))
     }
 
     /// After a 401: may there be another token than the one sent?

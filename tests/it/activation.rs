@@ -1,3 +1,5 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
 mod always;
+mod sell;
+mod wire;

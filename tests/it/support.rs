@@ -14,6 +14,7 @@ use deskbridge::model::source::{Credentials, Source, SourceSettings};
 use deskbridge::pipeline::context::Context;
 use deskbridge::pipeline::lifecycle::{self, Connect};
 use deskbridge::pipeline::receive;
+use deskbridge::pipeline::sell;
 use deskbridge::private_postgres::{Options as PgOptions, PrivatePostgres};
 use deskbridge::worker;
 use serde_json::{Value, json};
@@ -135,6 +136,7 @@ impl World {
         let public_url = format!("http://{}", listener.local_addr().expect("an address"));
         let mut settings = settings(&database(), &sim.url);
         settings.public.base_url = Some(public_url.clone());
+        settings.zendesk.allowed_base_urls.extend(door.about["sell"]["listening"].as_str().map(str::to_string));
         (setup.settings)(&mut settings);
         let ctx = deskbridge::app::context(settings, clock.clone()).expect("a context");
         deskbridge::app::prepare(&ctx).await.expect("prepared");
@@ -162,6 +164,12 @@ impl World {
             settings,
         };
         lifecycle::connect(&self.ctx, request).await.expect("connected").source
+    }
+
+    /// Connects Zendesk Sell as source `sell`; see [`with_sell`].
+    pub async fn connect_sell(&self) -> Source {
+        let (url, token) = (self.sim.sell_url(), self.sim.sell_token());
+        sell::connect(&self.ctx, 1, "sell", Some(&url), &token).await.expect("connected")
     }
 
     /// The source `acme`.
@@ -244,6 +252,15 @@ impl World {
     }
 }
 
+/// An account with Zendesk Sell beside it, without contacts: for [`Setup::account`].
+pub fn with_sell(account: &mut SimSettings) {
+    let fields = json!(["Audience", "Mapping_1", {"name": "Plan", "type": "list", "choices": ["free", "paid"]},
+        {"name": "Since", "type": "date"}, {"name": "Seats", "type": "number"}]);
+    account.sell_listen = Some("127.0.0.1:0".into());
+    account.sell =
+        Some(serde_json::from_value(json!({"contacts": 0, "custom_fields": fields})).expect("settings of Sell"));
+}
+
 fn serve(ctx: &Context, listener: TcpListener, stop: &CancellationToken) {
     let (intake, writer) = receive::channel(ctx.pool.clone(), &ctx.settings.webhook, Arc::new(Notify::new()));
     let state = WebhookState {
@@ -279,6 +296,16 @@ impl SimDoor {
     pub fn credentials(&self) -> Credentials {
         let text = |key: &str| self.about[key].as_str().unwrap_or_default().to_string();
         Credentials::ApiToken { email: text("admin_email"), token: text("api_token") }
+    }
+
+    /// Address of its Zendesk Sell.
+    pub fn sell_url(&self) -> String {
+        self.about["sell"]["listening"].as_str().unwrap_or_default().to_string()
+    }
+
+    /// Sell's access token.
+    pub fn sell_token(&self) -> Credentials {
+        Credentials::Bearer { token: self.about["sell"]["token"].as_str().unwrap_or_default().to_string() }
     }
 
     /// Its OAuth client, which fetches its own tokens.

@@ -4,6 +4,7 @@ use crate::api::bulk;
 use crate::clock::Clock;
 use crate::deliver;
 use crate::http::bad::{self, Sent};
+use crate::http::faults::{self, Fault};
 use crate::http::gate::{Gate, Traffic};
 use crate::http::kept::Kept;
 use crate::http::limits::{Limits, Terms};
@@ -56,6 +57,23 @@ impl Shared {
     /// Sell.
     pub fn sell(&self) -> MutexGuard<'_, Desk> {
         self.sell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a request to Sell, which shares the account's faults, switch of limits and counts; none means that no answer comes.
+    fn answer_sell(&self, req: &Req, malformed: bool) -> Option<Reply> {
+        let mut gate = self.gate();
+        gate.traffic.count(req);
+        let struck = faults::strike(&mut gate.world, req);
+        let limited = gate.limited;
+        let mut reply = match struck {
+            Fault::Silence => return None,
+            struck => self.sell().answer(req, malformed, struck, limited, self.clock.now()),
+        };
+        if reply.status == 429 {
+            gate.traffic.throttled();
+        }
+        faults::spoil(&gate.world, req, &mut reply);
+        (!faults::lost(&gate.world, req)).then_some(reply)
     }
 
     /// Waits until nothing is due and nothing is on its way.
@@ -165,7 +183,7 @@ async fn serve(options: Options) -> std::io::Result<(String, Value, Arc<Shared>)
     tokio::spawn(deliver::run(Arc::clone(&shared)));
     if let Some(listener) = sell {
         let router = axum::Router::new().fallback(handle_sell).with_state(Arc::clone(&shared));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(async move { axum::serve(listener, router.into_make_service_with_connect_info::<Tap>()).await });
     }
     if options.life > 0.0 && !shared.clock.is_driven() {
         tokio::spawn(life::background(Arc::clone(&shared), options.life));
@@ -217,7 +235,12 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let Some(reply) = answer else {
         return std::future::pending().await;
     };
-    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, &req, reply);
+    finish(&shared, &req, reply, &head).await
+}
+
+/// Sends an answer, or what a fault makes of it.
+async fn finish(shared: &Shared, req: &Req, reply: Reply, head: &axum::http::request::Parts) -> Response {
+    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, req, reply);
     match sent {
         Sent::Whole(reply) => respond(reply),
         Sent::Raw(raw) => raw.write(head.extensions.get::<ConnectInfo<Tap>>().map(|tap| &tap.0)).await,
@@ -230,10 +253,14 @@ async fn handle_sell(State(shared): State<Arc<Shared>>, request: Request) -> Res
     let malformed = bytes
         .as_ref()
         .map_or(true, |bytes| says_json(&head) && !bytes.is_empty() && serde_json::from_slice::<Value>(bytes).is_err());
-    let req = take_apart(&head, &bytes.unwrap_or_default(), 1);
-    let now = shared.clock.now();
-    let reply = shared.sell().answer(&req, malformed, now);
-    respond(reply)
+    let bytes = bytes.unwrap_or_default();
+    let req = take_apart(&head, &bytes, 1);
+    shared.gate().kept.push(&req, bytes.len());
+    let answer = shared.answer_sell(&req, malformed);
+    let Some(reply) = answer else {
+        return std::future::pending().await;
+    };
+    finish(&shared, &req, reply, &head).await
 }
 
 /// Whether the body is said to be JSON: any other is not read. The admin door asks for no such word.

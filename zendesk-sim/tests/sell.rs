@@ -13,7 +13,10 @@ struct Sell {
 }
 
 impl Sell {
-    async fn start(sell: Value) -> Self {
+    async fn start(mut sell: Value) -> Self {
+        if sell["per_second"].is_null() {
+            sell["per_second"] = 1_000.into();
+        }
         let settings = Settings {
             sell_listen: Some("127.0.0.1:0".into()),
             sell: Some(serde_json::from_value(sell).expect("settings")),
@@ -215,6 +218,7 @@ async fn a_token_by_code_ends_and_is_renewed_once() {
 #[tokio::test]
 async fn an_hour_has_its_limit() {
     let sell = Sell::start(json!({"contacts": 0, "hourly": 3})).await;
+    sell.world.post("/_sim/limits", json!({"on": true})).await;
     for status in [200, 200, 200, 429] {
         let answer = sell.raw(Method::GET, "/v2/contacts", Some("test"), Some(&sell.token), &Value::Null).await;
         assert_eq!(answer.status().as_u16(), status);
@@ -222,4 +226,72 @@ async fn an_hour_has_its_limit() {
     }
     sell.world.advance(3_600, 0).await;
     assert_eq!(sell.get("/v2/contacts").await["meta"]["count"], 0);
+}
+
+#[tokio::test]
+async fn a_second_has_its_limit_unless_limits_are_off() {
+    let sell = Sell::start(json!({"contacts": 0, "per_second": 2})).await;
+    sell.world.post("/_sim/limits", json!({"on": true})).await;
+    let ask = async || sell.send(Method::GET, "/v2/contacts", Value::Null).await.0;
+    assert_eq!([ask().await, ask().await, ask().await], [200, 200, 429]);
+    sell.world.advance(1, 0).await;
+    assert_eq!(ask().await, 200);
+    sell.world.post("/_sim/limits", json!({"on": false})).await;
+    assert_eq!([ask().await, ask().await, ask().await], [200, 200, 200]);
+}
+
+#[tokio::test]
+async fn custom_fields_are_told_and_their_types_hold() {
+    let fields = json!(["Audience", {"name": "Plan", "type": "list", "choices": ["free", "paid"]},
+        {"name": "Since", "type": "date"}, {"name": "Seats", "type": "number"}]);
+    let sell = Sell::start(json!({"contacts": 0, "custom_fields": fields})).await;
+    let told = sell.get("/v2/contact/custom_fields").await;
+    let plan = &told["items"][1]["data"];
+    assert_eq!(
+        (&plan["name"], &plan["type"], &plan["choices"][1]["name"]),
+        (&json!("Plan"), &json!("list"), &json!("paid"))
+    );
+    assert_eq!((&told["items"][0]["data"]["type"], &plan["for_contact"]), (&json!("string"), &json!(true)));
+    let check = async |field: &str, value: Value, status: u16| {
+        let given = data(json!({"last_name": "Lee", "custom_fields": {field: value}}));
+        let (found, body) = sell.send(Method::POST, "/v2/contacts", given).await;
+        assert_eq!(found, status, "{field}: {body}");
+    };
+    check("Audience", json!("realized"), 200).await;
+    check("Audience", json!(7), 422).await;
+    check("Plan", json!("paid"), 200).await;
+    check("Plan", Value::Null, 200).await;
+    check("Plan", json!("gold"), 422).await;
+    check("Since", json!("2026-06-15"), 200).await;
+    check("Since", json!("soon"), 422).await;
+    check("Seats", json!("2.50"), 200).await;
+    check("Seats", json!("many"), 422).await;
+}
+
+#[tokio::test]
+async fn faults_strike_sell_and_requests_are_counted() {
+    let sell = Sell::start(json!({"contacts": 0})).await;
+    let faults = async |faults: Value| sell.world.post("/_sim/faults", faults).await;
+    let upsert = "/v2/contacts/upsert?email=ana@x.example";
+    let given = data(json!({"last_name": "Lee", "email": "ana@x.example"}));
+    let check = async |set: Value, status: u16, code: &str| {
+        faults(set).await;
+        let (found, body) = sell.send(Method::POST, upsert, given.clone()).await;
+        assert_eq!((found, body["errors"][0]["error"]["code"].as_str()), (status, Some(code)), "{body}");
+    };
+    check(json!({"http_429_share": 1.0}), 429, "rate_limit_exceeded").await;
+    check(json!({"http_503_share": 1.0}), 503, "simulated_fault").await;
+    check(json!({"forbidden_paths": ["/v2/contacts"]}), 403, "simulated_fault").await;
+    faults(json!({"html_paths": ["/v2/contacts"]})).await;
+    assert_eq!(sell.send(Method::GET, "/v2/contacts", Value::Null).await, (200, Value::Null));
+    faults(json!({"bad_answers": [{"path": "/v2/contacts", "status": 200, "body": "{"}]})).await;
+    assert_eq!(sell.send(Method::GET, "/v2/contacts", Value::Null).await, (200, Value::Null));
+
+    faults(json!({"lost_answer_paths": ["/v2/contacts/upsert"]})).await;
+    let request = sell.raw(Method::POST, upsert, Some("test"), Some(&sell.token), &given);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(300), request).await.is_err(), "no answer comes");
+    faults(json!({})).await;
+    assert_eq!(sell.get("/v2/contacts").await["meta"]["count"], 1, "it was carried out all the same");
+    let counted = sell.world.get("/_sim/requests").await.body;
+    assert_eq!((&counted["by_endpoint"]["POST /v2/contacts/upsert"], &counted["throttled"]), (&json!(4), &json!(1)));
 }

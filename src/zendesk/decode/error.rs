@@ -2,7 +2,9 @@
 
 use serde_json::value::RawValue;
 
+use super::fault;
 use super::json::{Json, elements, member, members, view};
+use crate::model::push::Fault;
 
 /// The longest description that is kept.
 const MAX_DESCRIPTION: usize = 300;
@@ -21,6 +23,15 @@ pub struct ApiError {
     pub description: String,
     /// Fields that are wrong, with the name of each error where it has one: `("email", "DuplicateValue")`.
     pub details: Vec<(String, String)>,
+    /// What the first of them says is wrong with its field.
+    fault: Option<Fault>,
+}
+
+impl ApiError {
+    /// Why a single record was refused, without values.
+    pub fn fault(&self) -> Fault {
+        self.fault.clone().unwrap_or_else(|| fault::fault(&self.code, None, &self.description))
+    }
 }
 
 /// The error in the body of an answer: `error` as text or object, a list of `errors`, plain text, HTML, or nothing.
@@ -38,13 +49,16 @@ pub fn error_message(status: u16, body: &[u8]) -> ApiError {
     let object = members(text, |key, value| match &*key {
         "error" => named(value, &mut error),
         "description" | "error_description" | "message" => words(&mut error.description, value, MAX_DESCRIPTION),
-        "details" => details(value, &mut error.details),
+        "details" => {
+            details(value, &mut error.details);
+            error.fault = fault::of_details("", value);
+        }
         "errors" => listed(value, &mut error),
         _ => {}
     });
     match object {
         true if error.code.is_empty() && error.description.is_empty() => {
-            ApiError { details: error.details, ..describe("JSON without an error") }
+            ApiError { details: error.details, fault: error.fault, ..describe("JSON without an error") }
         }
         true => error,
         false => describe("JSON that is cut off or broken"),

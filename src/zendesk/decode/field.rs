@@ -10,6 +10,7 @@ use super::json::{Json, elements, members, parts, view};
 use super::lenient::{Lenient, MAX_KEY};
 use crate::model::batch::Refused;
 use crate::model::field::FieldDef;
+use crate::model::push::TargetField;
 use crate::model::stream::Stream;
 
 /// Keys of a person's `zd.…` fields that are ours (N1, N6, N8, A8) and that a custom field of the same name must not
@@ -59,6 +60,7 @@ parts! {
     /// A field of users, organizations or tickets.
     Parts {
         id "id", key "key", kind "type", title "title", active "active", options "custom_field_options",
+        pattern "regexp_for_validation",
     }
     left "url"
 }
@@ -111,6 +113,25 @@ fn field_def(entity: &'static str, raw: &RawValue) -> Result<Option<FieldDef>, R
     let title = lenient.text("title", parts.title).filled().or(name).unwrap_or_else(|| key.clone());
     let active = lenient.truth("active", parts.active).value().unwrap_or(true);
     Ok(Some(FieldDef { entity, key, kind, title, remote_id, options: parts.options.and_then(options), active }))
+}
+
+/// A custom field as a target, its name with the prefix of its kind of record. None without a key.
+pub fn target_field(raw: &RawValue, prefix: &str) -> Option<TargetField> {
+    let parts = Parts::read(raw.get())?;
+    let mut lenient = Lenient::default();
+    let key = lenient.text("key", parts.key).filled().filter(|key| key.len() <= MAX_KEY)?;
+    let kind = lenient.text("type", parts.kind).filled().unwrap_or_else(|| "text".to_owned());
+    let listed = parts.options.and_then(options);
+    let values = listed.iter().filter_map(Value::as_array).flatten().filter_map(|option| option["value"].as_str());
+    Some(TargetField {
+        name: format!("{prefix}.{key}"),
+        // The same thing is called so of tickets, and by some of users.
+        kind: if kind == "tagger" { "dropdown".to_owned() } else { kind },
+        active: lenient.truth("active", parts.active).value().unwrap_or(true),
+        options: values.map(str::to_owned).collect(),
+        pattern: lenient.text("regexp_for_validation", parts.pattern).filled(),
+        max_chars: None,
+    })
 }
 
 /// Options of a field that are kept.

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::fault;
 use super::json::{Json, elements, member, members, parts, view};
 use super::lenient::{Lenient, Said};
+use crate::model::push::Fault;
 
 /// Rows of a job that are read; the jobs that we know take 100 records.
 const MAX_ROWS: usize = 1_000;
@@ -34,12 +36,16 @@ pub struct JobRow {
     pub id: Option<String>,
     /// Its id in the operator's own systems.
     pub external_id: Option<String>,
+    /// Its address, where Zendesk tells it.
+    pub email: Option<String>,
     /// False where Zendesk says so or names an error.
     pub success: bool,
     /// create, update, delete …
     pub action: Option<String>,
     /// The name of the error.
     pub error: Option<String>,
+    /// Why it was refused, without values; none for a success.
+    pub fault: Option<Fault>,
 }
 
 parts! {
@@ -51,9 +57,10 @@ parts! {
 parts! {
     /// A result.
     Row {
-        index "index", id "id", external_id "external_id", success "success", action "action", error "error", errors "errors",
+        index "index", id "id", external_id "external_id", email "email", success "success", action "action", status "status",
+        error "error", errors "errors", details "details",
     }
-    left "status" | "details" | "email" | "account_id"
+    left "account_id"
 }
 
 /// A job, with or without its wrapper `job_status`. None when it has no id.
@@ -89,14 +96,30 @@ impl Row<'_> {
         let error = lenient.text("error", self.error.or(self.errors)).filled();
         let failed = lenient.truth("success", self.success) == Said::Is(false);
         let unnamed = [self.error, self.errors].into_iter().flatten().any(|raw| !matches!(view(raw), Json::Null));
+        let success = !failed && !unnamed;
+        // Rows of creations say how they ended, and no action.
+        let created = matches!(self.status.map(view), Some(Json::Text(status)) if status == "Created");
         JobRow {
             index: lenient.number("index", self.index).value().and_then(|index| usize::try_from(index).ok()),
             id: lenient.id("id", self.id).value(),
             external_id: lenient.text("external_id", self.external_id).filled(),
-            success: !failed && !unnamed,
-            action: lenient.text("action", self.action).filled(),
+            email: lenient.text("email", self.email).filled(),
+            success,
+            action: lenient.text("action", self.action).filled().or(created.then(|| "create".to_owned())),
+            fault: (!success).then(|| self.fault(error.as_deref().unwrap_or_default())),
             error,
         }
+    }
+
+    /// The details are a text, or fields with lists of errors as of a single record.
+    fn fault(&self, error: &str) -> Fault {
+        let details = self.details.or(self.errors);
+        match details.map(view) {
+            Some(Json::Text(words)) => Some(fault::fault(error, None, &words)),
+            Some(Json::Object) => details.and_then(|raw| fault::of_details(error, raw)),
+            _ => None,
+        }
+        .unwrap_or_else(|| fault::fault(error, None, ""))
     }
 }
 

@@ -20,6 +20,17 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// Counts a request.
+    pub fn count(&mut self, req: &Req) {
+        self.total += 1;
+        *self.by_endpoint.entry(req.endpoint()).or_default() += 1;
+    }
+
+    /// Counts a refusal for want of budget.
+    pub fn throttled(&mut self) {
+        self.throttled += 1;
+    }
+
     /// The counts as the admin door tells them.
     pub fn as_json(&self) -> Value {
         json!({"total": self.total, "throttled": self.throttled, "unauthorized": self.unauthorized,
@@ -54,8 +65,7 @@ impl Gate {
     /// Answers a request; none means that no answer comes.
     pub fn answer(&mut self, clock: &Clock, req: &Req) -> Option<Reply> {
         api::bulk::work::work(&mut self.world, clock.now_ms());
-        self.traffic.total += 1;
-        *self.traffic.by_endpoint.entry(req.endpoint()).or_default() += 1;
+        self.traffic.count(req);
         let struck = match faults::strike(&mut self.world, req) {
             Fault::None => false,
             Fault::TooMany => true,
@@ -75,7 +85,7 @@ impl Gate {
         let headers = match self.pass(&caller, req, struck) {
             Ok(headers) => headers,
             Err(reply) => {
-                self.traffic.throttled += 1;
+                self.traffic.throttled();
                 return Some(reply);
             }
         };

@@ -14,7 +14,7 @@ pub use faults::{EventIds, Faults};
 pub use jobs::Jobs;
 pub use plan::Plan;
 pub use rates::{Rates, Said, Spelling, Window};
-pub use sell::Sell;
+pub use sell::{CustomField, Sell};
 
 use crate::clock::ClockMode;
 use crate::time::Stamp;

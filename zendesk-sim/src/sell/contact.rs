@@ -1,6 +1,7 @@
 //! A contact: a person or an organization.
 use super::Desk;
 use super::problem::Problem;
+use crate::options::CustomField;
 use crate::time::Stamp;
 use serde_json::{Map, Value, json};
 
@@ -89,7 +90,7 @@ impl Contact {
     }
 
     /// Takes what a client wrote; keys that nobody writes are left alone.
-    fn take(&mut self, given: &Map<String, Value>, custom: &[String], wrong: &mut Wrong) {
+    fn take(&mut self, given: &Map<String, Value>, custom: &[CustomField], wrong: &mut Wrong) {
         for (name, value) in given {
             let key = name.as_str();
             let fits = match key {
@@ -118,13 +119,19 @@ impl Contact {
     }
 
     /// Takes the parts of an address, or custom fields by name: those that are not named stay.
-    fn take_inner(&mut self, key: &str, inner: &Map<String, Value>, custom: &[String], wrong: &mut Wrong) {
+    fn take_inner(&mut self, key: &str, inner: &Map<String, Value>, custom: &[CustomField], wrong: &mut Wrong) {
         for (name, value) in inner {
-            let known = if key == "address" { ADDRESS.contains(&name.as_str()) } else { custom.contains(name) };
-            if known {
-                self.keys[key][name] = value.clone();
-            } else {
-                wrong.push((format!("{key}[{name}]"), "invalid", format!("{name} is not known")));
+            let field = custom.iter().find(|field| field.name == *name).filter(|_| key == "custom_fields");
+            let (is_known, fits) = match field {
+                Some(field) => (true, field.takes(value)),
+                None => (key == "address" && ADDRESS.contains(&name.as_str()), value.is_string() || value.is_null()),
+            };
+            match (is_known, fits) {
+                (true, true) => self.keys[key][name] = value.clone(),
+                (true, false) => {
+                    wrong.push((format!("{key}[{name}]"), "invalid_type", format!("{name} cannot have that value")));
+                }
+                (false, _) => wrong.push((format!("{key}[{name}]"), "invalid", format!("{name} is not known"))),
             }
         }
     }

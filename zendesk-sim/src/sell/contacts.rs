@@ -48,6 +48,18 @@ impl Desk {
         }
     }
 
+    /// Answers `/v2/contact/custom_fields`: the definitions, each in its envelope.
+    pub fn custom_fields(&self) -> Reply {
+        let all = self.settings.custom_fields.iter().enumerate().map(|(at, field)| {
+            let choices = field.choices.iter().enumerate().map(|(at, name)| json!({"id": at + 1, "name": name}));
+            let choices = choices.collect::<Vec<_>>();
+            json!({"data": {"id": 4_000 + at, "name": field.name, "type": field.kind, "choices": choices,
+                "for_contact": true, "for_organisation": false}, "meta": {"type": "custom_field"}})
+        });
+        let rows: Vec<_> = all.collect();
+        Reply::ok(&json!({"items": rows, "meta": {"type": "collection", "count": rows.len()}}))
+    }
+
     fn tell(&self, id: i64) -> Reply {
         self.contacts.get(&id).map_or_else(Reply::not_found, |contact| Reply::ok(&contact.wrapped()))
     }

@@ -4,6 +4,7 @@ mod contacts;
 mod oauth;
 mod problem;
 
+use crate::http::faults::Fault;
 use crate::http::{Reply, Req};
 use crate::life::names;
 use crate::options::Options;
@@ -22,8 +23,8 @@ pub struct Desk {
     /// The settings.
     settings: crate::options::Sell,
     keys: oauth::Keys,
-    /// Requests of each token in its present hour.
-    spent: HashMap<String, (i64, usize)>,
+    /// Requests of each token in its present hour, and in its present second.
+    spent: HashMap<String, [(i64, usize); 2]>,
     chance: ChaCha8Rng,
     next_id: i64,
     owner_id: i64,
@@ -72,19 +73,27 @@ impl Desk {
         crate::admin::truth::page(req, &self.contacts, Contact::as_json)
     }
 
-    /// Answers a request; `malformed` says that its body is no JSON.
-    pub fn answer(&mut self, req: &Req, malformed: bool, now: Stamp) -> Reply {
+    /// Answers a request that a fault may have struck; `malformed` says that its body is no JSON, `limited` whether limits hold.
+    pub fn answer(&mut self, req: &Req, malformed: bool, struck: Fault, limited: bool, now: Stamp) -> Reply {
         let logref = format!("{:032x}", self.chance.random::<u128>());
         let parts = req.slices();
-        let reply = if parts.first() == Some(&"oauth2") {
-            self.grant(req, &parts[1..], now)
-        } else {
-            self.guarded(req, &parts, malformed, now).unwrap_or_else(|problem| problem.reply(&logref))
+        let reply = match struck {
+            Fault::Instead(reply) => Problem::instead(reply, &logref),
+            Fault::TooMany => Problem::too_many().reply(&logref),
+            _ if parts.first() == Some(&"oauth2") => self.grant(req, &parts[1..], now),
+            _ => self.guarded(req, &parts, malformed, limited, now).unwrap_or_else(|problem| problem.reply(&logref)),
         };
         reply.with("x-request-id", logref)
     }
 
-    fn guarded(&mut self, req: &Req, parts: &[&str], malformed: bool, now: Stamp) -> Result<Reply, Problem> {
+    fn guarded(
+        &mut self,
+        req: &Req,
+        parts: &[&str],
+        malformed: bool,
+        limited: bool,
+        now: Stamp,
+    ) -> Result<Reply, Problem> {
         if req.header("user-agent").is_none_or(|agent| agent.trim().is_empty()) {
             return Err(Problem::request(400, "User-Agent", "invalid_user_agent", "User-Agent header is missing"));
         }
@@ -93,7 +102,9 @@ impl Desk {
             bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, secret)| secret.trim());
         let scopes = secret.and_then(|secret| self.keys.scopes(secret, now));
         let (Some(secret), Some(scopes)) = (secret, scopes) else { return Err(Problem::unauthorized()) };
-        self.spend(secret, now)?;
+        if limited {
+            self.spend(secret, now)?;
+        }
         let verb = if req.method == "GET" { "read" } else { "write" };
         if !scopes.split(' ').any(|scope| scope == verb) {
             return Err(Problem::request(403, "scope", "insufficient_scope", "The token's scope does not reach this"));
@@ -103,20 +114,24 @@ impl Desk {
         }
         match parts {
             ["v2", "contacts", rest @ ..] => self.contacts(req, rest, now),
+            ["v2", "contact", "custom_fields"] if req.method == "GET" => Ok(self.custom_fields()),
             _ => Err(Problem::not_found("resource")),
         }
     }
 
-    /// Takes a request from its token's hour; no header tells what is left.
+    /// Takes a request from its token's hour and second; no header tells what is left.
     fn spend(&mut self, secret: &str, now: Stamp) -> Result<(), Problem> {
-        let hour = now.0.div_euclid(3_600);
-        let spent = self.spent.entry(secret.to_owned()).or_insert((hour, 0));
-        if spent.0 != hour {
-            *spent = (hour, 0);
-        }
-        spent.1 += 1;
-        if spent.1 > self.settings.hourly {
-            return Err(Problem::request(429, "token", "rate_limit_exceeded", "Too many requests in this hour"));
+        let spans = [(3_600, self.settings.hourly), (1, self.settings.per_second)];
+        let spent = self.spent.entry(secret.to_owned()).or_default();
+        for (spent, (seconds, most)) in spent.iter_mut().zip(spans) {
+            let span = now.0.div_euclid(seconds);
+            if spent.0 != span {
+                *spent = (span, 0);
+            }
+            if spent.1 >= most {
+                return Err(Problem::too_many());
+            }
+            spent.1 += 1;
         }
         Ok(())
     }

@@ -26,6 +26,22 @@ impl Problem {
         Self::request(401, "access_token", "unauthorized", "The access token is missing, unknown or has ended")
     }
 
+    /// More requests than are allowed.
+    pub fn too_many() -> Self {
+        Self::request(429, "token", "rate_limit_exceeded", "Too many requests")
+    }
+
+    /// What a fault answers, in Sell's own envelope where it is JSON.
+    pub fn instead(reply: Reply, logref: &str) -> Reply {
+        let code = match reply.status {
+            400.. if reply.kind.starts_with("application/json") => "simulated_fault",
+            _ => return reply,
+        };
+        let mut told = Self::request(reply.status, "request", code, "Something went wrong").reply(logref);
+        told.headers = reply.headers;
+        told
+    }
+
     /// No such record.
     pub fn not_found(resource: &str) -> Self {
         Self { status: 404, errors: vec![error(resource, "id", "not_found", "The resource was not found")] }
@@ -45,7 +61,9 @@ impl Problem {
             403 => "Forbidden",
             404 => "Not Found",
             422 => "Unprocessable Entity",
-            _ => "Too Many Requests",
+            429 => "Too Many Requests",
+            500 => "Internal Server Error",
+            _ => "Service Unavailable",
         };
         let body = json!({"errors": self.errors, "meta": {"type": "errors_collection",
             "http_status": format!("{} {name}", self.status), "logref": logref,

@@ -1,0 +1,190 @@
+//! Reading before writing: the records that keys find.
+
+use super::super::client::Client;
+use super::super::decode;
+use super::super::error::ApiError;
+use super::super::webhooks::encode;
+use super::rows::rows;
+use crate::model::activation::{KeyKind, Target};
+use crate::model::email::Email;
+use crate::model::push::Remote;
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Records asked for in one request (Z§3).
+const AT_ONCE: usize = 100;
+
+/// The longest path of a request for many records, in bytes: what is longer is asked in parts.
+const MAX_PATH: usize = 6_000;
+
+/// A record that was found, and the value that found it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The value that was asked for, as it was given.
+    pub value: String,
+    /// The record.
+    pub remote: Remote,
+}
+
+/// The records of a target that these values find: all matches, checked here again, for searches also answer with what is only
+/// similar. Values that find nothing are missing, and so are deleted records. Contacts of Sell are not found here.
+pub async fn find(client: &Client, target: Target, by: &KeyKind, values: &[String]) -> Result<Vec<Found>, ApiError> {
+    let mut found = Vec::new();
+    match (target, by) {
+        (Target::SellContacts, _) => {}
+        (_, KeyKind::RecordId) => {
+            let (ids, _) = values.iter().cloned().partition::<Vec<_>, _>(|id| is_id(id));
+            many(client, target, "ids", &ids, &mut found).await?;
+        }
+        (_, KeyKind::ExternalId) => external(client, target, values, &mut found).await?,
+        (Target::Users, KeyKind::Email) => emails(client, values, &mut found).await?,
+        (Target::Organizations, KeyKind::Email) => {
+            for name in values {
+                let path = format!("/api/v2/organizations/search?name={}", encode(name));
+                matching(client, target, by, &path, name, &mut found).await?;
+            }
+        }
+        (_, KeyKind::Field(field)) => {
+            for value in values {
+                let Some(term) = term(target, field, value) else { continue };
+                let path = format!("/api/v2/search?per_page=100&query={}", encode(&term));
+                matching(client, target, by, &path, value, &mut found).await?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_id(text: &str) -> bool {
+    text.parse::<i64>().is_ok_and(|id| id > 0)
+}
+
+fn list(target: Target) -> &'static str {
+    if target == Target::Organizations { "organizations" } else { "users" }
+}
+
+/// Asks for many records by ids or external ids.
+async fn many(
+    client: &Client,
+    target: Target,
+    parameter: &str,
+    values: &[String],
+    found: &mut Vec<Found>,
+) -> Result<(), ApiError> {
+    let list = list(target);
+    for values in parts(values) {
+        let path = format!("/api/v2/{list}/show_many?{parameter}={}", encode(&values.join(",")));
+        let page = rows(client, &path, list).await?;
+        let by = if parameter == "ids" { KeyKind::RecordId } else { KeyKind::ExternalId };
+        // Each record is looked up by its own value: 100 by 100 comparisons would be many.
+        let mut asked: HashMap<String, Vec<&String>> = HashMap::new();
+        for value in values {
+            asked.entry(value.to_lowercase()).or_default().push(value);
+        }
+        for remote in page.records.iter().filter_map(|raw| decode::remote(raw, target)) {
+            for value in own(&remote, &by).and_then(|own| asked.get(&own.to_lowercase())).into_iter().flatten() {
+                found.push(Found { value: (*value).clone(), remote: remote.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At most 100 at once, and no more than a path can hold.
+fn parts(values: &[String]) -> Vec<&[String]> {
+    let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (place, value) in values.iter().enumerate() {
+        let more = encode(value).len() + 3;
+        if place > start && (place - start >= AT_ONCE || bytes + more > MAX_PATH) {
+            parts.push(&values[start..place]);
+            (start, bytes) = (place, 0);
+        }
+        bytes += more;
+    }
+    if start < values.len() {
+        parts.push(&values[start..]);
+    }
+    parts
+}
+
+/// External ids stand in a list with commas; those that hold one are asked for alone.
+async fn external(client: &Client, target: Target, values: &[String], found: &mut Vec<Found>) -> Result<(), ApiError> {
+    let (alone, listed): (Vec<String>, Vec<String>) =
+        values.iter().filter(|value| !value.is_empty()).cloned().partition(|value| value.contains(','));
+    many(client, target, "external_ids", &listed, found).await?;
+    for value in &alone {
+        let path = format!("/api/v2/{}/search?external_id={}", list(target), encode(value));
+        matching(client, target, &KeyKind::ExternalId, &path, value, found).await?;
+    }
+    Ok(())
+}
+
+async fn emails(client: &Client, values: &[String], found: &mut Vec<Found>) -> Result<(), ApiError> {
+    for value in values {
+        let Some(term) = quoted(value).map(|value| format!("email:{value}")) else { continue };
+        let path = format!("/api/v2/users/search?query={}", encode(&term));
+        matching(client, Target::Users, &KeyKind::Email, &path, value, found).await?;
+    }
+    Ok(())
+}
+
+/// Asks for the records of one value, and keeps those that truly have it.
+async fn matching(
+    client: &Client,
+    target: Target,
+    by: &KeyKind,
+    path: &str,
+    value: &str,
+    found: &mut Vec<Found>,
+) -> Result<(), ApiError> {
+    let wrapper = if path.starts_with("/api/v2/search?") { "results" } else { list(target) };
+    let page = rows(client, path, wrapper).await?;
+    for remote in page.records.iter().filter_map(|raw| decode::remote(raw, target)) {
+        if own(&remote, by).is_some_and(|own| is_same(by, &own, value)) {
+            found.push(Found { value: value.to_owned(), remote });
+        }
+    }
+    Ok(())
+}
+
+/// What of a record is compared with a key.
+fn own(remote: &Remote, by: &KeyKind) -> Option<String> {
+    let name = match by {
+        KeyKind::RecordId => return Some(remote.id.clone()),
+        KeyKind::ExternalId => "external_id",
+        KeyKind::Email if remote.values.contains_key("email") => "email",
+        KeyKind::Email => "name",
+        KeyKind::Field(name) => name,
+    };
+    match remote.values.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+fn is_same(by: &KeyKind, own: &str, value: &str) -> bool {
+    match (by, Email::parse(own), Email::parse(value)) {
+        (KeyKind::Email, Ok(own), Ok(value)) => own.key() == value.key(),
+        (KeyKind::Field(_), ..) => own == value,
+        _ => own.trim().to_lowercase() == value.trim().to_lowercase(),
+    }
+}
+
+/// The query that finds records by a custom field. None where the value cannot be asked for.
+fn term(target: Target, field: &str, value: &str) -> Option<String> {
+    let key = field.strip_prefix(target.custom_prefix())?.strip_prefix('.')?;
+    let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let kind = if target == Target::Organizations { "organization" } else { "user" };
+    is_key.then_some(())?;
+    Some(format!("type:{kind} {key}:{}", quoted(value)?))
+}
+
+/// A value in quotes that it cannot break out of: quotes and backslashes have no way of being written in a search, so what holds
+/// one is asked for with a space in their place, and what is found is compared as a whole.
+fn quoted(value: &str) -> Option<String> {
+    let plain: String = value.chars().map(|c| if c == '"' || c == '\\' || c.is_control() { ' ' } else { c }).collect();
+    let plain = plain.trim();
+    (!plain.is_empty() && plain.chars().count() <= 255).then(|| format!("\"{plain}\""))
+}

@@ -1,0 +1,61 @@
+//! Making a call: one request, and what its answer means.
+
+use super::super::client::{Client, NotDone, TOO_MANY_JOBS, Written};
+use super::super::decode::{self, JobRow, JobStatus};
+use super::super::error::{ApiError, Kind};
+use super::body;
+use super::call::{Call, Item, Refusal, Taken};
+use serde_json::value::RawValue;
+
+/// Makes a call, with exactly one request (one more where a token had to be replaced, of which nothing came). Never waits for a
+/// budget: then it is [`Refusal::Api`] with the wait. At most [`MAX_ITEMS`](super::MAX_ITEMS) items, one for a single call.
+pub async fn send(client: &Client, call: Call, items: &[Item]) -> Result<Taken, Refusal> {
+    let request = body::request(call, items)?;
+    let endpoint = format!("{} {}", request.method, request.path.split('?').next().unwrap_or_default());
+    match client.write(request.method, &request.path, request.body.as_ref()).await {
+        Ok(written) if call.is_bulk() => job(&written).map(Taken::Job).ok_or_else(|| unread(endpoint, "job_status")),
+        Ok(written) => Ok(Taken::Rows(vec![row(&written, call)])),
+        Err(refused) => Err(refusal(call, refused)),
+    }
+}
+
+fn job(written: &Written) -> Option<JobStatus> {
+    let text = std::str::from_utf8(&written.body).ok()?;
+    decode::job_status(serde_json::from_str::<&RawValue>(text).ok()?)
+}
+
+fn unread(endpoint: String, wanted: &str) -> Refusal {
+    Refusal::Unknown(ApiError { endpoint, kind: Kind::BadBody(format!("the answer holds no {wanted}")) })
+}
+
+/// The result of a single call: success by its status, even where the record in the answer cannot be read.
+fn row(written: &Written, call: Call) -> JobRow {
+    let wrapper = if call == Call::OrganizationCreateOrUpdate { "organization" } else { "user" };
+    let record = decode::written(&written.body, wrapper);
+    let (id, external_id, email) = record.unwrap_or_default();
+    let action = if written.status == 201 { "create" } else { "update" };
+    let action = Some(action.to_owned());
+    JobRow { index: Some(0), id, external_id, email, success: true, action, error: None, fault: None }
+}
+
+/// What became of a call that was not answered with success.
+fn refusal(call: Call, NotDone { error, said, sent }: NotDone) -> Refusal {
+    let Some(said) = said else {
+        return if sent { Refusal::Unknown(error) } else { Refusal::Api(error) };
+    };
+    match said.status {
+        _ if said.code == TOO_MANY_JOBS => Refusal::TooManyJobs,
+        408 | 500.. => Refusal::Unknown(error),
+        413 => Refusal::TooLarge,
+        403 if is_scope(&said) => Refusal::Api(error),
+        // A 403 has no word of its own for this (H5): what else may be wrong shows in the single call that follows.
+        403 if call == Call::UsersCreateOrUpdateMany => Refusal::BulkImportOff,
+        400 | 403 | 404 | 409 | 410 | 422 if !call.is_bulk() => Refusal::Invalid(said.fault()),
+        _ => Refusal::Api(error),
+    }
+}
+
+/// Whether a 403 is for want of a scope: `You are missing the following required scopes: users:write, write`.
+fn is_scope(said: &decode::ApiError) -> bool {
+    said.description.contains("required scope")
+}
