@@ -66,6 +66,10 @@ pub struct Wanted {
     /// Memberships of ours: in or not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub organizations: BTreeMap<String, bool>,
+    /// Who left every audience, is gone, or may not be written about any more: the record is never created for it, and one that is
+    /// deleted is left out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exit: bool,
 }
 
 /// One row of an activation, ready to be compared.
@@ -303,6 +307,8 @@ pub struct RunCounts {
     pub looked_at: u64,
     /// Rows for which Zendesk was last given the same.
     pub same: u64,
+    /// Rows that consent or suppression keeps from being written, and of which nothing ever was.
+    pub withheld: u64,
     /// Records it would change, as its before-images told.
     pub would_change: u64,
     /// Fields it would clear, likewise.

@@ -1,8 +1,8 @@
 //! What becomes of a run of which nothing more can be sent now: it ends, asks, or waits; and what stops it before.
 
 use super::env::Env;
-use super::stored::Stored;
 use super::plan;
+use super::stored::Stored;
 use crate::db;
 use crate::db::push_record::Which;
 use crate::db::push_run::{Run, Step};
@@ -73,7 +73,8 @@ pub async fn conclude(ctx: &Context, lease: &Lease, env: &Env, one: &Stored, run
 
 /// Has a run wait for a yes. False when it was moved on by somebody else.
 async fn ask(db: &mut PgConnection, run: &Run, asks: &str, now: DateTime<Utc>) -> db::Result<bool> {
-    let step = Step { state: RunState::Waiting, stage: run.stage, counts: &run.counts, asks: Some(asks), error: None, now };
+    let step =
+        Step { state: RunState::Waiting, stage: run.stage, counts: &run.counts, asks: Some(asks), error: None, now };
     db::push_run::step(db, run, &step).await
 }
 
@@ -115,7 +116,8 @@ pub async fn halted(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Resul
         give_up(&mut tx, run, &error, now).await?;
         end(&mut tx, run, RunState::Stopped, Some(&error), now).await?;
         if run.kind == RunKind::Always {
-            hold(&mut tx, run, &error, "Look at the run's records, mend what is at fault, and retry what failed.", now).await?;
+            hold(&mut tx, run, &error, "Look at the run's records, mend what is at fault, and retry what failed.", now)
+                .await?;
         }
         tx.commit().await?;
         return Ok(true);
@@ -128,7 +130,14 @@ pub async fn halted(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Resul
     let asks = format!("within an hour {}", asks.replace("it would change", "it changed"));
     let mut tx = plan::begin(ctx, lease).await?;
     ask(&mut tx, run, &asks, now).await?;
-    hold(&mut tx, run, &asks, "deskbridge activation approve RUN lets it go on, deskbridge activation stop RUN ends it.", now).await?;
+    hold(
+        &mut tx,
+        run,
+        &asks,
+        "deskbridge activation approve RUN lets it go on, deskbridge activation stop RUN ends it.",
+        now,
+    )
+    .await?;
     tx.commit().await?;
     Ok(true)
 }

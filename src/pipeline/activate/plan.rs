@@ -6,8 +6,7 @@ use crate::db;
 use crate::db::push_record::{NewRecord, Which};
 use crate::db::push_run::{Run, Step};
 use crate::model::job::Lease;
-use crate::model::push::{Fault, RecordState, Remote, RunCounts, RunKind, RunState, Values, Wanted};
-use crate::model::row::Row;
+use crate::model::push::{Fault, RecordState, Remote, Row, RunCounts, RunKind, RunState, Values, Wanted};
 use crate::pipeline::audience::moment;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::{guard, stage, undo};
@@ -20,7 +19,8 @@ use std::collections::{BTreeMap, HashMap};
 const PAGE: usize = 5_000;
 
 /// Stands for what is wanted of a row of which nothing can be.
-static NOTHING: Wanted = Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new() };
+static NOTHING: Wanted =
+    Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new(), exit: false };
 
 /// Begins a transaction of a push job by its fence, so that a daemon that was frozen past its lease writes nothing.
 pub async fn begin(ctx: &Context, lease: &Lease) -> Result<Transaction<'static, Postgres>, FlowError> {
@@ -43,6 +43,7 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
             let keys = keys(run);
             let scope = keys.as_deref().map_or(Scope::All, Scope::Keys);
             let page = rows::page(&mut tx, env, scope, run.cursor.as_ref(), PAGE, moment(ctx)).await?;
+            counts.withheld += page.withheld as u64;
             keep(&mut tx, env, run, &page.rows, &mut counts, now).await?;
             page.next.filter(|_| keys.is_none())
         }
@@ -56,7 +57,13 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
 }
 
 /// Looks at these people for a run that is always open.
-pub async fn people(ctx: &Context, db: &mut PgConnection, env: &Env, run: &Run, people: &[i64]) -> Result<(), FlowError> {
+pub async fn people(
+    ctx: &Context,
+    db: &mut PgConnection,
+    env: &Env,
+    run: &Run,
+    people: &[i64],
+) -> Result<(), FlowError> {
     let now = ctx.clock.now();
     let mut counts = run.counts.clone();
     let mut cursor = None;
@@ -134,7 +141,8 @@ fn record(row: &Row, stage: i16) -> NewRecord<'_> {
 
 /// Fails rows that share a record: whichever were written last would win, and neither would be right.
 async fn refuse_twins(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
-    let of_record = Fault::new("duplicate_record", "several rows stand for the same record in Zendesk; none is written");
+    let of_record =
+        Fault::new("duplicate_record", "several rows stand for the same record in Zendesk; none is written");
     let of_key = Fault::new("duplicate_key", "several rows have the same key; none is written");
     db::push_record::refuse_twins(db, run.workspace_id, run.id, [&of_record, &of_key], now).await
 }

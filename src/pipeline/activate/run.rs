@@ -6,7 +6,7 @@
 use super::conclude::{self, Left};
 use super::env::{self, Env};
 use super::stored::Stored;
-use super::{always, plan, poll, send, start};
+use super::{plan, start};
 use crate::db;
 use crate::db::push_run::Run;
 use crate::model::job::{JobKind, Lease};
@@ -14,7 +14,6 @@ use crate::model::push::{RunKind, RunState};
 use crate::model::record::digest;
 use crate::model::source::Source;
 use crate::pipeline::context::{Context, FlowError};
-use crate::rules::activation::stage;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::HashMap;
 
@@ -86,18 +85,11 @@ impl Work<'_> {
     async fn turn(&mut self, source: &Source) -> Result<bool, FlowError> {
         self.next = None;
         let all = self.activations(source).await?;
-        let client = self.ctx.client(source)?;
-        let polled = poll::poll(self.ctx, self.lease, source, &client).await?;
-        self.wake_at(polled.next_at);
         let mut busy = false;
         for one in &all {
             if self.is_ready(one, RunKind::Always) {
                 let begun = start::due(self.ctx, self.lease, source, one).await;
                 busy |= self.told(source, one, begun).await?;
-                if one.activation.when.always {
-                    let stepped = self.always(source, one).await;
-                    busy |= self.told(source, one, stepped).await?;
-                }
             }
         }
         Ok(busy | self.one_piece(source, &all).await?)
@@ -121,12 +113,6 @@ impl Work<'_> {
             }
         }
         Ok(all)
-    }
-
-    /// Takes up what changed for an activation that is always on. True when there may be more.
-    async fn always(&mut self, source: &Source, one: &Stored) -> Result<bool, FlowError> {
-        let env = self.open(source, one, None).await?;
-        always::step(self.ctx, self.lease, &env).await
     }
 
     /// Does a piece of the first run that allows it: what is asked for by hand first, what changed before what is looked
@@ -165,14 +151,6 @@ impl Work<'_> {
         if run.state == RunState::Sending && conclude::halted(self.ctx, self.lease, &env, run).await? {
             return Ok(true);
         }
-        // Before-images are taken of all, whichever are sent first.
-        let reads = Run { stage: stage::ALL, ..run.clone() };
-        let taken = if run.state == RunState::Reading { &reads } else { run };
-        let sent = send::chunk(self.ctx, self.lease, &env, taken).await?;
-        self.wake_at(sent.wait.and_then(|wait| Some(self.ctx.clock.now() + Duration::from_std(wait).ok()?)));
-        if sent.records > 0 || sent.wait.is_some() {
-            return Ok(sent.records > 0);
-        }
         match conclude::conclude(self.ctx, self.lease, &env, one, run).await? {
             Left::Nothing => Ok(true),
             Left::Until(at) => {
@@ -205,12 +183,7 @@ impl Work<'_> {
     }
 
     /// What came of a piece of work for an activation. What is wrong with one is noted, and holds up no other.
-    async fn told(
-        &mut self,
-        source: &Source,
-        one: &Stored,
-        done: Result<bool, FlowError>,
-    ) -> Result<bool, FlowError> {
+    async fn told(&mut self, source: &Source, one: &Stored, done: Result<bool, FlowError>) -> Result<bool, FlowError> {
         match done {
             Err(error @ (FlowError::Database(_) | FlowError::LeaseLost | FlowError::Stopped)) => Err(error),
             Err(error) => {
