@@ -232,13 +232,13 @@ pub async fn back(
         "UPDATE push_record SET state = 'planned', before = NULL, changes = NULL, kept = NULL, field = NULL, class = NULL,
                 reason = NULL, tries = 0, updated_at = $6
          WHERE workspace_id = $1 AND run_id = $2 AND state = ANY($3) AND ($4::text IS NULL OR class = $4)
-           AND ($5::text IS NULL OR $5 IN (row_key, record_id, key_value))",
+           AND ($5::text[] IS NULL OR row_key = ANY($5) OR record_id = ANY($5) OR key_value = ANY($5))",
     )
     .bind(workspace_id)
     .bind(run_id)
     .bind(states)
     .bind(which.class)
-    .bind(which.key)
+    .bind(which.keys)
     .bind(now)
     .execute(db)
     .await?;
@@ -252,8 +252,89 @@ pub struct Which<'a> {
     pub states: &'a [RecordState],
     /// Of this class of fault.
     pub class: Option<&'a str>,
-    /// Of this row, record or value of the key.
-    pub key: Option<&'a str>,
+    /// Of one of these rows, records or values of the key.
+    pub keys: Option<&'a [String]>,
+}
+
+/// Has a plan's records be sent, each against the before-image that it has. Newer changes of their rows win, and older ones
+/// that wait give way.
+pub async fn release(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    superseded: &Fault,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    for sql in [
+        "UPDATE push_record o SET state = 'skipped', class = $3, reason = $4, updated_at = $5
+         FROM push_record n JOIN push_run r ON r.workspace_id = n.workspace_id AND r.id = n.run_id
+         WHERE o.workspace_id = $1 AND o.run_id = $2 AND o.state = 'read' AND n.workspace_id = $1
+           AND n.activation_id = o.activation_id AND n.row_key = o.row_key AND n.seq > o.seq AND n.state IN ('planned', 'sent')
+           AND (r.kind <> 'plan' OR r.state = 'sending')",
+        "UPDATE push_record o SET state = 'skipped', class = $3, reason = $4, updated_at = $5
+         FROM push_record n
+         WHERE o.workspace_id = $1 AND o.state = 'planned' AND n.workspace_id = $1 AND n.run_id = $2 AND n.state = 'read'
+           AND n.activation_id = o.activation_id AND n.row_key = o.row_key AND n.seq > o.seq",
+    ] {
+        sqlx::query(sql)
+            .bind(workspace_id)
+            .bind(run_id)
+            .bind(&superseded.class)
+            .bind(&superseded.reason)
+            .bind(now)
+            .execute(&mut *db)
+            .await?;
+    }
+    sqlx::query(
+        "UPDATE push_record SET state = 'planned', updated_at = $3 WHERE workspace_id = $1 AND run_id = $2 AND state = 'read'",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What records of a run are from now on, by their places.
+pub async fn renew(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    records: &[(i64, NewRecord<'_>)],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    #[derive(Serialize)]
+    struct Renewed<'a> {
+        seq: i64,
+        #[serde(flatten)]
+        record: &'a NewRecord<'a>,
+    }
+    let rows: Vec<Renewed<'_>> = records.iter().map(|(seq, record)| Renewed { seq: *seq, record }).collect();
+    sqlx::query(
+        "UPDATE push_record r SET person_id = t.person_id, record_id = t.record_id, key_value = t.key_value, state = t.state,
+                digest = t.digest, wanted = t.wanted, before = NULL, changes = NULL, kept = t.kept, field = t.field,
+                class = t.class, reason = t.reason, tries = 0, updated_at = $4
+         FROM json_to_recordset($3::text::json) AS t(seq bigint, person_id bigint, record_id text, key_value text, state text,
+             digest bigint, wanted jsonb, kept jsonb, field text, class text, reason text)
+         WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq = t.seq",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(super::as_json(&rows))
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The rows of a run's records.
+pub async fn row_keys(db: &mut PgConnection, workspace_id: i64, run_id: i64) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT row_key FROM push_record WHERE workspace_id = $1 AND run_id = $2 ORDER BY seq")
+        .bind(workspace_id)
+        .bind(run_id)
+        .fetch_all(db)
+        .await
 }
 
 /// Gives up records that are planned: they become skipped, with a class and a reason.
@@ -269,13 +350,13 @@ pub async fn skip(
     let skipped = sqlx::query(
         "UPDATE push_record SET state = 'skipped', field = NULL, class = $6, reason = $7, updated_at = $8
          WHERE workspace_id = $1 AND run_id = $2 AND state = ANY($3) AND ($4::text IS NULL OR class = $4)
-           AND ($5::text IS NULL OR $5 IN (row_key, record_id, key_value))",
+           AND ($5::text[] IS NULL OR row_key = ANY($5) OR record_id = ANY($5) OR key_value = ANY($5))",
     )
     .bind(workspace_id)
     .bind(run_id)
     .bind(states)
     .bind(which.class)
-    .bind(which.key)
+    .bind(which.keys)
     .bind(&fault.class)
     .bind(&fault.reason)
     .bind(now)
@@ -477,14 +558,14 @@ pub async fn page(
     sqlx::query_as(
         "SELECT * FROM push_record
          WHERE workspace_id = $1 AND run_id = $2 AND seq > $6 AND (cardinality($3::text[]) = 0 OR state = ANY($3))
-           AND ($4::text IS NULL OR class = $4) AND ($5::text IS NULL OR $5 IN (row_key, record_id, key_value))
+           AND ($4::text IS NULL OR class = $4) AND ($5::text[] IS NULL OR row_key = ANY($5) OR record_id = ANY($5) OR key_value = ANY($5))
          ORDER BY seq LIMIT $7",
     )
     .bind(workspace_id)
     .bind(run_id)
     .bind(states)
     .bind(which.class)
-    .bind(which.key)
+    .bind(which.keys)
     .bind(after)
     .bind(limit)
     .fetch_all(db)

@@ -120,7 +120,8 @@ async fn keep(
     Ok(())
 }
 
-fn record(row: &Row, stage: i16) -> NewRecord<'_> {
+/// A row as a record of a run.
+pub fn record(row: &Row, stage: i16) -> NewRecord<'_> {
     let (state, wanted, fault) = match &row.wanted {
         Ok(wanted) => (RecordState::Planned, wanted, None),
         Err(fault) => (RecordState::Failed, &NOTHING, Some(fault)),
