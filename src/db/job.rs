@@ -71,6 +71,11 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
          WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'audience' AND j.key = w.id::text)
            AND (EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = w.id AND a.due_at <= $1)
                 OR EXISTS (SELECT 1 FROM audience_touched t WHERE t.workspace_id = w.id AND t.due_at <= $1))
+         UNION ALL
+         SELECT 'audience_pass', 0, w.id::text, $1, $1 FROM workspace w
+         WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'audience_pass' AND j.key = w.id::text)
+           AND EXISTS (SELECT 1 FROM audience a
+                       WHERE a.workspace_id = w.id AND least(a.rebuild_at, a.day_at, a.nightly_at) <= $1)
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting' DO NOTHING",
     )
     .bind(now)
