@@ -266,7 +266,8 @@ async fn rollups(
 ) -> Result<()> {
     let (first, last) = these.bounds();
     let kinds: Vec<&str> = needed.rollups.iter().map(String::as_str).collect();
-    let rows: Vec<(i64, String, DateTime<Utc>, DateTime<Utc>, i64)> = sqlx::query_as(
+    type Rollup = (i64, String, DateTime<Utc>, DateTime<Utc>, i64);
+    let rows: Vec<Rollup> = sqlx::query_as(
         "SELECT person_id, type, first_at, last_at, total FROM activity_rollup
          WHERE workspace_id = $1 AND person_id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR person_id = ANY($4)) AND type = ANY($5)
          ORDER BY person_id",

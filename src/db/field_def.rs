@@ -45,20 +45,3 @@ pub async fn replace(db: &mut PgConnection, workspace_id: i64, source_id: i64, d
     .await?;
     Ok(written.rows_affected() + gone.rows_affected())
 }
-
-/// The definitions of one entity of a source: key, type, options, whether it is switched on.
-pub async fn of_entity(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    source_id: i64,
-    entity: &str,
-) -> Result<Vec<(String, String, Option<serde_json::Value>, bool)>> {
-    sqlx::query_as(
-        "SELECT key, type, options, active FROM field_def WHERE workspace_id = $1 AND source_id = $2 AND entity = $3 ORDER BY key",
-    )
-    .bind(workspace_id)
-    .bind(source_id)
-    .bind(entity)
-    .fetch_all(db)
-    .await
-}

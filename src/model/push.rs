@@ -66,10 +66,6 @@ pub struct Wanted {
     /// Memberships of ours: in or not.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub organizations: BTreeMap<String, bool>,
-    /// Who left every audience, is gone, or may not be written about any more: the record is never created for it, and one that is
-    /// deleted is left out.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exit: bool,
 }
 
 /// One row of an activation, ready to be compared.

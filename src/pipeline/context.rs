@@ -40,12 +40,15 @@ pub struct Context {
     /// Renewals of tokens that are under way: a stop waits for them, since what they bring has no other copy.
     pub renewals: TaskTracker,
     /// Target fields of accounts, by source, with the time at which they were read.
-    pub target_fields: Arc<Mutex<HashMap<(i64, Target), (DateTime<Utc>, Arc<Vec<TargetField>>)>>>,
+    pub target_fields: Arc<Mutex<HashMap<(i64, Target), KnownFields>>>,
     clients: Arc<Mutex<HashMap<i64, Cached>>>,
 }
 
 /// A client, with the digest of what it was made from.
 type Cached = (i64, Arc<Client>);
+
+/// Target fields of an account, and when they were read.
+pub type KnownFields = (DateTime<Utc>, Arc<Vec<TargetField>>);
 
 /// Why a flow did not reach its end.
 #[derive(Debug, thiserror::Error)]

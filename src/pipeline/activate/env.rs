@@ -9,6 +9,7 @@ use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::row::Forming;
 use crate::secret::Sealer;
 use crate::zendesk::client::Client;
+use crate::zendesk::push;
 use chrono::Duration;
 use std::sync::{Arc, PoisonError};
 
@@ -61,7 +62,7 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     }
     let client = ctx.client(&source)?;
     let activation = stored.activation.clone();
-    let fields = fields(ctx, &source, activation.target).await?;
+    let fields = fields(ctx, &source, &client, activation.target).await?;
     let region = Some(ctx.settings.privacy.default_region.as_str()).filter(|region| !region.is_empty());
     let forming = Forming::new(&activation, &fields, region)
         .map_err(|fault| FlowError::State(format!("activation {}: {}", stored.name, fault.reason)))?;
@@ -85,8 +86,13 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     })
 }
 
-/// The target fields of an account, as the last reading of its definitions found them; looked at again every few minutes.
-async fn fields(ctx: &Context, source: &Source, target: Target) -> Result<Arc<Vec<TargetField>>, FlowError> {
+/// The target fields of an account, read at most every few minutes.
+async fn fields(
+    ctx: &Context,
+    source: &Source,
+    client: &Client,
+    target: Target,
+) -> Result<Arc<Vec<TargetField>>, FlowError> {
     let (now, key) = (ctx.clock.now(), (source.id, target));
     let fresh =
         |(read_at, fields): &(_, Arc<Vec<TargetField>>)| (now - *read_at < FIELDS_KNOWN_FOR).then(|| fields.clone());
@@ -94,30 +100,7 @@ async fn fields(ctx: &Context, source: &Source, target: Target) -> Result<Arc<Ve
     if let Some(known) = known {
         return Ok(known);
     }
-    let entity = if target == Target::Organizations { "organization" } else { "person" };
-    let mut db = ctx.pool.acquire().await?;
-    let defs = db::field_def::of_entity(&mut db, source.workspace_id, source.id, entity).await?;
-    let custom = defs.into_iter().map(|(key, kind, options, active)| {
-        let options = options.as_ref().and_then(serde_json::Value::as_array).into_iter().flatten();
-        TargetField {
-            name: format!("{}.{}", target.custom_prefix(), key.trim_start_matches("zd.").trim_start_matches("field.")),
-            kind,
-            active,
-            options: options.filter_map(|option| option["value"].as_str().map(str::to_owned)).collect(),
-            pattern: None,
-            max_chars: None,
-        }
-    });
-    let system = ["name", "email", "external_id", "phone", "alias", "details", "notes", "locale", "time_zone"];
-    let system = system.into_iter().map(|name| TargetField {
-        name: name.to_owned(),
-        kind: if ["details", "notes"].contains(&name) { "textarea" } else { name }.to_owned(),
-        active: true,
-        options: Vec::new(),
-        pattern: None,
-        max_chars: None,
-    });
-    let read: Arc<Vec<TargetField>> = Arc::new(system.chain(custom).collect());
+    let read = Arc::new(push::fields(client, target).await?);
     ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, read.clone()));
     Ok(read)
 }

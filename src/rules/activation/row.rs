@@ -183,7 +183,7 @@ impl Forming {
 
     /// What is wanted of one who leaves: statuses `exited`, with the days of the stay, and what is ours taken away.
     fn leaving(&self, row: &RowFacts, zone: Tz) -> Wanted {
-        let mut wanted = Wanted { exit: true, ..Wanted::default() };
+        let mut wanted = Wanted::default();
         for mapping in &self.mappings {
             let Source::Audience(place, part) = &mapping.from else { continue };
             let stay = row.stays.get(*place).copied().flatten();

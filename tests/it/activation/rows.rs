@@ -161,8 +161,7 @@ async fn an_exit_reaches_who_left_who_is_archived_and_who_was_merged() {
         let before = rows.iter().find(|row| row.row_key == exit.row_key).expect("the row");
         assert_eq!(exit.record_id, before.record_id);
         assert_ne!(exit.digest, before.digest);
-        let expected =
-            json!({"values": {"details": "exited"}, "tags": {"has_open_ticket": false, "of_old": false}, "exit": true});
+        let expected = json!({"values": {"details": "exited"}, "tags": {"has_open_ticket": false, "of_old": false}});
         assert_eq!(wanted(&exit), expected);
     }
 }
