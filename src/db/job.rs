@@ -234,6 +234,12 @@ pub async fn forget_source(db: &mut PgConnection, source_id: i64) -> Result<()> 
     Ok(())
 }
 
+/// Removes the push job of a source, whoever holds it. It is asked for again when something is to be pushed.
+pub async fn forget_push(db: &mut PgConnection, source_id: i64) -> Result<()> {
+    sqlx::query("DELETE FROM job WHERE kind = 'push' AND source_id = $1").bind(source_id).execute(db).await?;
+    Ok(())
+}
+
 /// Jobs of a source that have failed and wait for another try: key, failed tries, error.
 pub async fn failing(db: &mut PgConnection, source_id: i64) -> Result<Vec<(String, i32, String)>> {
     sqlx::query_as(

@@ -2,5 +2,6 @@
 
 mod always;
 mod rows;
+mod define;
 mod sell;
 mod wire;

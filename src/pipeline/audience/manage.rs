@@ -26,6 +26,9 @@ pub enum AudienceError {
     /// Another audience is made of it.
     #[error("audience {0:?} is made of it; change or delete that one first")]
     Named(String),
+    /// An activation delivers it.
+    #[error("activation {0:?} names it; change or delete that one first")]
+    Delivered(String),
     /// Reading or writing failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -131,13 +134,16 @@ pub async fn explain(ctx: &Context, workspace: i64, name: &str, person: i64) -> 
     }))
 }
 
-/// Removes an audience with its history, unless another is made of it.
+/// Removes an audience with its history, unless another is made of it or an activation names it.
 pub async fn delete(ctx: &Context, workspace: i64, name: &str) -> Result<(), AudienceError> {
     let mut tx = ctx.pool.begin().await?;
     db::workspace::lock(&mut tx, workspace).await?;
     let audience = find(&mut tx, workspace, name).await?;
     if let Some(other) = load(&mut tx, workspace).await?.iter().find(|other| other.needs(&audience.as_need())) {
         return Err(AudienceError::Named(other.stored.name.clone()));
+    }
+    if let Some(name) = db::activation::needing(&mut tx, workspace, &audience.as_need()).await?.into_iter().next() {
+        return Err(AudienceError::Delivered(name));
     }
     db::audience::delete(&mut tx, workspace, audience.stored.id).await?;
     tx.commit().await?;
