@@ -20,7 +20,7 @@ const PAGE: usize = 5_000;
 
 /// Stands for what is wanted of a row of which nothing can be.
 static NOTHING: Wanted =
-    Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new(), exit: false };
+    Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new() };
 
 /// Begins a transaction of a push job by its fence, so that a daemon that was frozen past its lease writes nothing.
 pub async fn begin(ctx: &Context, lease: &Lease) -> Result<Transaction<'static, Postgres>, FlowError> {
