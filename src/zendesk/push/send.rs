@@ -5,15 +5,23 @@ use super::super::decode::{self, JobRow, JobStatus};
 use super::super::error::{ApiError, Kind};
 use super::body;
 use super::call::{Call, Item, Refusal, Taken};
+use super::sell;
 use serde_json::value::RawValue;
 
 /// Makes a call, with exactly one request (one more where a token had to be replaced, of which nothing came). Never waits for a
 /// budget: then it is [`Refusal::Api`] with the wait. At most [`MAX_ITEMS`](super::MAX_ITEMS) items, one for a single call.
 pub async fn send(client: &Client, call: Call, items: &[Item]) -> Result<Taken, Refusal> {
-    let request = body::request(call, items)?;
+    let request = match call {
+        Call::SellUpsert => sell::request(items)?,
+        _ => body::request(call, items)?,
+    };
     let endpoint = format!("{} {}", request.method, request.path.split('?').next().unwrap_or_default());
     match client.write(request.method, &request.path, request.body.as_ref()).await {
         Ok(written) if call.is_bulk() => job(&written).map(Taken::Job).ok_or_else(|| unread(endpoint, "job_status")),
+        Ok(written) if call == Call::SellUpsert => {
+            let row = items.first().and_then(|item| sell::row(&written, item));
+            row.map(|row| Taken::Rows(vec![row])).ok_or_else(|| unread(endpoint, "contact"))
+        }
         Ok(written) => Ok(Taken::Rows(vec![row(&written, call)])),
         Err(refused) => Err(refusal(call, refused)),
     }
@@ -55,7 +63,7 @@ fn refusal(call: Call, NotDone { error, said, sent }: NotDone) -> Refusal {
     }
 }
 
-/// Whether a 403 is for want of a scope: `You are missing the following required scopes: users:write, write`.
+/// Whether a 403 is for want of a scope: `You are missing the following required scopes: users:write, write`, or Sell's word.
 fn is_scope(said: &decode::ApiError) -> bool {
-    said.description.contains("required scope")
+    said.description.contains("required scope") || said.code == "insufficient_scope"
 }
