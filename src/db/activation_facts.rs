@@ -133,16 +133,17 @@ pub async fn people(
     these: These<'_>,
     needed: &Needed,
 ) -> Result<Vec<PersonFacts>> {
-    let mut sql = String::from("SELECT id, created_at, email_consent, sms_consent");
+    let mut columns = String::new();
     for field in &needed.system {
-        _ = write!(sql, ", {}", field.as_str());
+        _ = write!(columns, ", {}", field.as_str());
     }
     for place in 0..needed.custom.len() {
-        _ = write!(sql, ", fields -> ${} AS c{place}", place + 5);
+        _ = write!(columns, ", fields -> ${}", place + 5);
     }
-    sql.push_str(
-        " FROM person WHERE workspace_id = $1 AND id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR id = ANY($4))
-            AND archived_at IS NULL ORDER BY id",
+    let sql = format!(
+        "SELECT id, created_at, email_consent, sms_consent{columns} FROM person
+         WHERE workspace_id = $1 AND id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR id = ANY($4)) AND archived_at IS NULL
+         ORDER BY id"
     );
     let (first, last) = these.bounds();
     let mut query = sqlx::query(AssertSqlSafe(sql)).bind(workspace_id).bind(first).bind(last).bind(these.numbers());

@@ -10,6 +10,7 @@ pub mod mention;
 pub mod needs;
 mod number;
 pub mod origin;
+pub mod part;
 pub mod personal;
 pub mod place;
 pub mod preflight;

@@ -4,7 +4,8 @@
 //! it is an **exit**: its audience statuses say `exited`, our tags and memberships go, and nothing else is wanted. Who was never written
 //! and has nothing to leave makes no row.
 
-use super::origin::{Source, audiences, state};
+use super::origin::{Source, audiences};
+use super::part::{self, state};
 use super::value::Form;
 use crate::model::activation::{Activation, AudiencePart, KeyKind, Rows, Target};
 use crate::model::consent::{Channel, ConsentState};
@@ -192,7 +193,7 @@ impl Forming {
                 // Who was never in it has nothing to leave, unless we wrote so for one who was merged away since.
                 AudiencePart::Status if stay.is_some() || was_written() => Value::from("exited"),
                 AudiencePart::Status => continue,
-                AudiencePart::EnteredAt | AudiencePart::ExitedAt => super::origin::stay(stay, *part, zone),
+                AudiencePart::EnteredAt | AudiencePart::ExitedAt => part::stay(stay, *part, zone),
             };
             // A stay that consent cut short has no end that is known.
             if let Ok(form) = &mapping.form

@@ -1,18 +1,19 @@
 //! Liquid templates of mappings: parsed once, bounded in time and size.
 //!
-//! They see `person` (system fields, `name`, `id`, `created_at`, `email_consent`, `sms_consent`, and custom fields as
-//! `person['zd.tier']`), `summary` (`summary.open_tickets`), `rollup` (`rollup['zd.ticket.created'].count`, `.first`, `.last`), `audience`
+//! They see `person` (system fields, `name`, `created_at`, and custom fields as `person['zd.tier']`), `summary`
+//! (`summary.open_tickets`), `rollup` (`rollup['zd.ticket.created'].count`, `.first`, `.last`), `audience`
 //! (`audience['unhappy'].status`, `.entered_at`, `.exited_at`) and `row` (the columns of the query). What is known and has no value renders
-//! as nothing; a name that is not known is a fault, so that a mistyped one does not clear a field. Keys with a point have to be written
-//! out, in quotes: they say what is read.
+//! as nothing; a name that is not known is refused, so that a mistyped one does not clear a field. Names are written out: they say what is
+//! read (`mention.rs`).
 //!
 //! There are no loops, no includes and no capturing; filters take and give at most 16 KiB, and the whole at most 64 KiB. `date` does not
 //! know the present: the same row gives the same text.
 
-use super::origin::{field_of, full_name, rollup, stay};
-use crate::model::activation::{AudiencePart, RollupPart};
+use super::mention::mentions;
+use super::part::{field_of, full_name, rollup, stay};
+use crate::model::activation::{AudiencePart, Origin, RollupPart};
 use crate::model::field::SystemField;
-use crate::model::filter::{Field, Summary};
+use crate::model::filter::Field;
 use crate::model::push::Fault;
 use crate::model::row::{Needed, PersonFacts, RowFacts};
 use chrono_tz::Tz;
@@ -22,12 +23,10 @@ use liquid_core::parser::{FilterArguments, FilterReflection, ParseFilter};
 use liquid_core::{Filter, Runtime, ValueView};
 use liquid_lib::stdlib;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::fmt::{self, Debug, Display, Write};
 use std::sync::{Arc, LazyLock};
 
-/// Bytes of a template, of what a filter takes and gives, of what the filters take that repeat a text, and of the whole.
-const LONGEST: usize = 8 * 1024;
+/// Bytes of what a filter takes and gives, of what the filters take that repeat a text, and of the whole.
 const FILTERED: usize = 16 * 1024;
 const REPEATED: usize = 2 * 1024;
 const RENDERED: usize = 64 * 1024;
@@ -36,73 +35,44 @@ const RENDERED: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Template {
     parsed: Arc<liquid::Template>,
-    names: Arc<BTreeSet<&'static str>>,
-    keys: Arc<Vec<String>>,
+    names: Arc<Vec<Origin>>,
 }
 
 impl Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Template({:?}, {:?})", self.names, self.keys)
+        write!(f, "Template({:?})", self.names)
     }
 }
-
-/// Names that templates know.
-const NAMES: [&str; 5] = ["person", "summary", "rollup", "audience", "row"];
 
 /// Reads a template.
 ///
 /// # Errors
 /// What is not understood, in words.
 pub fn parse(text: &str) -> Result<Template, String> {
-    if text.len() > LONGEST {
-        return Err(format!("a template has at most {LONGEST} bytes"));
-    }
+    let names = mentions(text)?;
     let parsed = PARSER.parse(text).map_err(|error| error.to_string().trim_start_matches("liquid: ").to_owned())?;
-    let names = NAMES.into_iter().filter(|name| text.contains(name)).collect();
-    Ok(Template { parsed: Arc::new(parsed), names: Arc::new(names), keys: Arc::new(quoted(text)) })
-}
-
-/// What stands in quotes and has a point: keys of custom fields, types of activities.
-fn quoted(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for quote in ['\'', '"'] {
-        found.extend(text.split(quote).filter(|part| part.contains('.') && part.len() <= 200).map(str::to_owned));
-    }
-    found
+    Ok(Template { parsed: Arc::new(parsed), names: Arc::new(names) })
 }
 
 impl Template {
     /// Adds what it looks at.
     pub fn need(&self, needed: &mut Needed) {
-        if self.names.contains("person") {
-            needed.system.extend(SystemField::ALL);
-            needed.custom.extend(self.keys.iter().cloned());
+        for name in self.names.iter() {
+            match name {
+                Origin::Field(Field::System(field)) => _ = needed.system.insert(*field),
+                Origin::Field(Field::Custom(key)) => _ = needed.custom.insert(key.clone()),
+                Origin::Field(Field::Summary(_)) => needed.summary = true,
+                Origin::FullName => needed.system.extend([SystemField::FirstName, SystemField::LastName]),
+                Origin::Rollup(kind, _) => _ = needed.rollups.insert(kind.clone()),
+                _ => {}
+            }
         }
-        if self.names.contains("rollup") {
-            needed.rollups.extend(self.keys.iter().cloned());
-        }
-        needed.summary |= self.names.contains("summary");
     }
 
     /// The text for one row; a fault when a name is not known, a filter cannot take what it is given, or it is too long.
     pub fn render(&self, row: &RowFacts, audiences: &[String], zone: Tz) -> Result<Value, Fault> {
-        let mut globals = Object::new();
-        let nobody = PersonFacts::default();
-        let person = row.person.as_ref().unwrap_or(&nobody);
-        for name in self.names.iter() {
-            let object = match *name {
-                "person" => self.person(person, row.person.is_some(), zone),
-                "summary" => {
-                    Summary::ALL.into_iter().map(|one| summary(one, person, row.person.is_some(), zone)).collect()
-                }
-                "rollup" => self.keys.iter().map(|kind| (kind.clone().into(), of_rollup(person, kind, zone))).collect(),
-                "audience" => of_audiences(row, audiences, zone),
-                _ => row.columns.iter().map(|(name, value)| (name.clone().into(), liquid(value))).collect(),
-            };
-            globals.insert((*name).into(), Liquid::Object(object));
-        }
         let mut out = Bounded(Vec::new());
-        match self.parsed.render_to(&mut out, &globals) {
+        match self.parsed.render_to(&mut out, &self.globals(row, audiences, zone)) {
             Ok(()) => Ok(Value::String(String::from_utf8_lossy(&out.0).into_owned())),
             // Only the first line: what follows may quote a value.
             Err(error) => {
@@ -113,31 +83,42 @@ impl Template {
         }
     }
 
-    fn person(&self, person: &PersonFacts, is_there: bool, zone: Tz) -> Object {
-        let mut object: Object = SystemField::ALL
-            .into_iter()
-            .map(|field| (field.as_str().into(), liquid(&field_of(&Field::System(field), person, zone))))
-            .collect();
-        object.insert("name".into(), liquid(&full_name(person)));
-        for key in self.keys.iter() {
-            object.insert(key.clone().into(), person.fields.get(key).map_or(Liquid::Nil, liquid));
+    /// What it names, with the row's values.
+    fn globals(&self, row: &RowFacts, audiences: &[String], zone: Tz) -> Object {
+        let of_person = |value: &dyn Fn(&PersonFacts) -> Value| {
+            row.person.as_ref().map_or(Liquid::Nil, |person| liquid(&value(person)))
+        };
+        let [mut person, mut summary, mut rollups, mut columns]: [Object; 4] = std::array::from_fn(|_| Object::new());
+        for name in self.names.iter() {
+            match name {
+                Origin::Field(field @ Field::Summary(_)) => {
+                    let value = of_person(&|person| field_of(field, person, zone));
+                    summary.insert(field.name().trim_start_matches("zd.").to_owned().into(), value.clone());
+                    person.insert(field.name().to_owned().into(), value);
+                }
+                Origin::Field(field) => {
+                    let value = of_person(&|person| field_of(field, person, zone));
+                    person.insert(field.name().to_owned().into(), value);
+                }
+                Origin::FullName => _ = person.insert("name".into(), of_person(&full_name)),
+                Origin::Rollup(kind, _) => _ = rollups.insert(kind.clone().into(), of_rollup(row, kind, zone)),
+                Origin::Column(name) => {
+                    if let Some(value) = row.columns.get(name) {
+                        columns.insert(name.clone().into(), liquid(value));
+                    }
+                }
+                _ => {}
+            }
         }
-        let known = |value: Value| if is_there { liquid(&value) } else { Liquid::Nil };
-        object.insert("id".into(), known(person.id.into()));
-        object.insert("created_at".into(), known(field_of(&Field::CreatedAt, person, zone)));
-        object.insert("email_consent".into(), known(person.email_consent.as_str().into()));
-        object.insert("sms_consent".into(), known(person.sms_consent.as_str().into()));
-        object
+        let all = [("person", person), ("summary", summary), ("rollup", rollups), ("row", columns)];
+        let mut globals: Object = all.into_iter().map(|(name, object)| (name.into(), Liquid::Object(object))).collect();
+        globals.insert("audience".into(), Liquid::Object(of_audiences(row, audiences, zone)));
+        globals
     }
 }
 
-fn summary(one: Summary, person: &PersonFacts, is_there: bool, zone: Tz) -> (KString, Liquid) {
-    let value = if is_there { field_of(&Field::Summary(one), person, zone) } else { Value::Null };
-    (KString::from_static(one.as_str().trim_start_matches("zd.")), liquid(&value))
-}
-
-fn of_rollup(person: &PersonFacts, kind: &str, zone: Tz) -> Liquid {
-    let part = |part| liquid(&rollup(person, kind, part, zone));
+fn of_rollup(row: &RowFacts, kind: &str, zone: Tz) -> Liquid {
+    let part = |part| row.person.as_ref().map_or(Liquid::Nil, |person| liquid(&rollup(person, kind, part, zone)));
     let parts = [("first", RollupPart::First), ("last", RollupPart::Last), ("count", RollupPart::Count)];
     Liquid::Object(parts.into_iter().map(|(name, of)| (KString::from_static(name), part(of))).collect())
 }
@@ -297,10 +278,7 @@ mod tests {
     fn templates_see_the_row() {
         let check = |text: &str, expected: &str| assert_eq!(render(text, &facts()).as_deref(), Ok(expected), "{text}");
         check("Tier {{ person['zd.tier'] }}", "Tier gold");
-        check(
-            "{{ person.first_name }} {{ person.last_name }}|{{ person.name | upcase }}|{{ person.id }}",
-            "Ada |ADA|7",
-        );
+        check("{{ person.first_name }} {{ person.last_name }}|{{ person.name | upcase }}|", "Ada |ADA|");
         check("{{ person[\"zd.none\"] | default: 'none' }}", "none");
         check("{{ person['zd.marks'] | join: '+' }}", "a+b");
         check("{{ summary.open_tickets | plus: 1 }} {{ summary.bad_ratings }} {{ summary.last_rating }}", "4 0 ");
@@ -320,7 +298,7 @@ mod tests {
         let check = |text: &str, expected: &str| {
             assert_eq!(render(text, &RowFacts::default()).as_deref(), Ok(expected), "{text}");
         };
-        check("[{{ person.first_name }}{{ person.id }}{{ summary.open_tickets }}]", "[]");
+        check("[{{ person.first_name }}{{ summary.open_tickets }}]", "[]");
     }
 
     #[test]
@@ -329,13 +307,14 @@ mod tests {
             let error = render(text, &facts()).expect_err("refused");
             assert!(error.contains(expected) && !error.contains("Ada") && !error.contains("gold"), "{text}: {error}");
         };
-        check("{{ person.frist_name }}", "Unknown");
+        check("{{ person.frist_name }}", "person has no");
         check("{{ nobody.first_name }}", "Unknown");
+        check("{{ person }}", "written out");
         check("{{ audience.nobody.status }}", "Unknown");
         check("{{ row.nothing }}", "Unknown");
         check("{{ person.first_name | divided_by: 2 }}", "cannot be filled in");
         check("{{ 'now' | date: '%Y' }}", "cannot be filled in");
-        check("{{ person.first_name", "expected");
+        check("{{ row.first_name", "not closed");
         check("{{ 1 | shout }}", "Unknown filter");
         check("{% for i in (1..9999999999) %}x{% endfor %}", "Unknown");
         check("{% include 'x' %}", "Unknown");
