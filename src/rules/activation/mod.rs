@@ -5,6 +5,7 @@ pub mod diff;
 pub mod echo;
 pub mod ground;
 pub mod guard;
+pub mod ledger;
 pub mod mapping;
 pub mod mention;
 pub mod needs;
