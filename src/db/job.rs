@@ -252,8 +252,10 @@ pub async fn failing(db: &mut PgConnection, source_id: i64) -> Result<Vec<(Strin
 
 /// How often the push job of a source has failed and waits for another try, and why.
 pub async fn push_failing(db: &mut PgConnection, source_id: i64) -> Result<Option<(i32, String)>> {
-    sqlx::query_as("SELECT failures, coalesce(error, '') FROM job WHERE source_id = $1 AND kind = 'push' AND failures > 0 LIMIT 1")
-        .bind(source_id)
-        .fetch_optional(db)
-        .await
+    sqlx::query_as(
+        "SELECT failures, coalesce(error, '') FROM job WHERE source_id = $1 AND kind = 'push' AND failures > 0 LIMIT 1",
+    )
+    .bind(source_id)
+    .fetch_optional(db)
+    .await
 }

@@ -1,7 +1,7 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
 mod always;
-mod rows;
 mod define;
+mod rows;
 mod sell;
 mod wire;

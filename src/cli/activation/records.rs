@@ -45,8 +45,7 @@ fn parse_state(text: &str) -> Result<RecordState, String> {
     RecordState::parse(text).ok_or_else(|| format!("states are {}", names()))
 }
 
-const COLUMNS: [&str; 9] =
-    ["row", "record", "state", "class", "field", "reason", "before", "after", "kept"];
+const COLUMNS: [&str; 9] = ["row", "record", "state", "class", "field", "reason", "before", "after", "kept"];
 
 /// Lists the records of a run.
 pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
@@ -84,7 +83,10 @@ pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
         note(format_args!("There are more: --limit N, or all with --csv or --json."));
     }
     if shown == 0 && args.key.is_some() {
-        return Err(usage(format!("run {} has no such record", run.id), "rows that need no change are counted, not stored"));
+        return Err(usage(
+            format!("run {} has no such record", run.id),
+            "rows that need no change are counted, not stored",
+        ));
     }
     Ok(())
 }
@@ -106,7 +108,11 @@ fn before(record: &Record) -> Option<Remote> {
 fn changes(record: &Record, value_of: impl Fn(&str, &Value) -> Value) -> String {
     let Some(changes) = &record.changes else { return String::new() };
     let values = changes.values.iter().map(|(field, value)| format!("{field}={}", short(&value_of(field, value))));
-    let tags = changes.add_tags.iter().map(|tag| format!("+{tag}")).chain(changes.remove_tags.iter().map(|tag| format!("-{tag}")));
+    let tags = changes
+        .add_tags
+        .iter()
+        .map(|tag| format!("+{tag}"))
+        .chain(changes.remove_tags.iter().map(|tag| format!("-{tag}")));
     let member = changes.join.iter().map(|id| format!("+organization {id}"));
     let left = changes.leave.iter().map(|id| format!("-organization {id}"));
     values.chain(tags).chain(member).chain(left).collect::<Vec<_>>().join(", ")
@@ -122,14 +128,16 @@ fn short(value: &Value) -> String {
 
 fn cells(record: &Record) -> [String; 9] {
     let was = before(record);
-    let had = |field: &str, _: &Value| {
-        was.as_ref().and_then(|was| was.values.get(field)).cloned().unwrap_or(Value::Null)
-    };
+    let had =
+        |field: &str, _: &Value| was.as_ref().and_then(|was| was.values.get(field)).cloned().unwrap_or(Value::Null);
     let before = match (&record.changes, &was) {
         (Some(changes), None) if !changes.is_empty() => "(new)".to_owned(),
-        (Some(found), Some(_)) if !found.values.is_empty() => {
-            found.values.iter().map(|(field, value)| format!("{field}={}", short(&had(field, value)))).collect::<Vec<_>>().join(", ")
-        }
+        (Some(found), Some(_)) if !found.values.is_empty() => found
+            .values
+            .iter()
+            .map(|(field, value)| format!("{field}={}", short(&had(field, value))))
+            .collect::<Vec<_>>()
+            .join(", "),
         _ => String::new(),
     };
     let fault = record.fault.as_ref();
@@ -227,7 +235,10 @@ pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Res
     let mut db = session.db().await?;
     let records = db::push_record::page(&mut db, session.workspace, run.id, &Which::default(), 0, PAGE).await?;
     if records.is_empty() {
-        return Err(usage("no row has that key", "give the number or address of a person who is in it, or the key of a row"));
+        return Err(usage(
+            "no row has that key",
+            "give the number or address of a person who is in it, or the key of a row",
+        ));
     }
     let ok = records.iter().all(|record| !matches!(record.state, RecordState::Failed | RecordState::Unknown));
     let mut all = Vec::new();

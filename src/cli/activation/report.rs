@@ -157,7 +157,8 @@ pub async fn list(session: &Session, runs: &[Run], format: Format) -> anyhow::Re
     let names: BTreeMap<i64, String> =
         db::activation::all(&mut db, session.workspace).await?.into_iter().map(|row| (row.id, row.name)).collect();
     let name = |run: &Run| names.get(&run.activation_id).cloned().unwrap_or_default();
-    let headings = ["run", "activation", "kind", "state", "began", "looked at", "created", "updated", "failed", "unknown", "asks"];
+    let headings =
+        ["run", "activation", "kind", "state", "began", "looked at", "created", "updated", "failed", "unknown", "asks"];
     let (mut table, mut rows) = (Table::new(&headings), Vec::new());
     for run in runs {
         let counts = counts(&mut db, run).await?;

@@ -251,7 +251,10 @@ async fn watch(session: &Session, number: i64) -> anyhow::Result<Run> {
         {
             return Err(failed(
                 format!("sending failed {failures} times: {}", plain(&error)),
-                format!("a running daemon goes on trying; see deskbridge source show and deskbridge activation show {}", one.name),
+                format!(
+                    "a running daemon goes on trying; see deskbridge source show and deskbridge activation show {}",
+                    one.name
+                ),
             ));
         }
         if stderr().is_terminal() {

@@ -17,7 +17,6 @@ use crate::pipeline::audience::moment;
 use crate::pipeline::context::Context;
 use crate::rules::activation::stage;
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 
@@ -34,7 +33,8 @@ pub async fn find(db: &mut PgConnection, workspace: i64, number: i64) -> Result<
         ActivationError::refused(format!("there is no run {number}"), "deskbridge activation runs lists them")
     })?;
     let row = db::activation::by_id(db, workspace, run.activation_id).await?;
-    let row = row.ok_or_else(|| ActivationError::refused("its activation was deleted", "nothing is left to be done"))?;
+    let row =
+        row.ok_or_else(|| ActivationError::refused("its activation was deleted", "nothing is left to be done"))?;
     Ok((run, Stored::of(row)?))
 }
 
@@ -57,9 +57,15 @@ pub async fn test(ctx: &Context, workspace: i64, name: &str, key: &str) -> Resul
     let mut tx = ctx.pool.begin().await?;
     let one = stored::find(&mut tx, workspace, name).await?;
     let keys = row_keys(&mut tx, workspace, key).await?;
-    let run =
-        start::begin(&mut tx, workspace, &one, RunKind::Test, With { keys: Some(&keys), undoes: None }, ctx.clock.now())
-            .await?;
+    let run = start::begin(
+        &mut tx,
+        workspace,
+        &one,
+        RunKind::Test,
+        With { keys: Some(&keys), undoes: None },
+        ctx.clock.now(),
+    )
+    .await?;
     wake(&mut tx, &one, ctx.clock.now()).await?;
     tx.commit().await?;
     Ok(run)
@@ -86,12 +92,22 @@ pub async fn apply(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Ac
     let (mut tx, now) = (ctx.pool.begin().await?, ctx.clock.now());
     let (run, one) = find(&mut tx, workspace, number).await?;
     if run.kind != RunKind::Plan || run.state != RunState::Planned {
-        return Err(wrong(&run, "is no plan that waits to be applied", "make one: deskbridge activation plan NAME", &one));
+        return Err(wrong(
+            &run,
+            "is no plan that waits to be applied",
+            "make one: deskbridge activation plan NAME",
+            &one,
+        ));
     }
     may_send(&one)?;
     none_open(&mut tx, workspace, &one, RunKind::Run).await?;
     if run.definition != one.activation.written {
-        return Err(wrong(&run, "was made before the definition changed", "plan again: deskbridge activation plan NAME", &one));
+        return Err(wrong(
+            &run,
+            "was made before the definition changed",
+            "plan again: deskbridge activation plan NAME",
+            &one,
+        ));
     }
     let fault = Fault::new("superseded", "a newer change of the same row took its place");
     db::push_record::release(&mut tx, workspace, run.id, &fault, now).await?;
@@ -187,8 +203,10 @@ pub async fn retry(
 ) -> Result<u64, ActivationError> {
     let now = ctx.clock.now();
     let (run, one) = find(&mut *ctx.pool.acquire().await?, workspace, number).await?;
-    if !matches!(run.state, RunState::Sending | RunState::Waiting | RunState::Done | RunState::Stopped | RunState::Failed)
-    {
+    if !matches!(
+        run.state,
+        RunState::Sending | RunState::Waiting | RunState::Done | RunState::Stopped | RunState::Failed
+    ) {
         return Err(wrong(&run, "has sent nothing yet", "wait, or stop it", &one));
     }
     if run.kind != RunKind::Undo {
@@ -292,7 +310,12 @@ pub async fn undo(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
     let (mut tx, now) = (ctx.pool.begin().await?, ctx.clock.now());
     let (run, one) = find(&mut tx, workspace, number).await?;
     if run.kind == RunKind::Undo {
-        return Err(wrong(&run, "undoes another", "run the activation to write its values again: deskbridge activation run NAME", &one));
+        return Err(wrong(
+            &run,
+            "undoes another",
+            "run the activation to write its values again: deskbridge activation run NAME",
+            &one,
+        ));
     }
     if run.ended_at.is_none() {
         return Err(wrong(&run, "has not ended", "stop it first: deskbridge activation stop RUN", &one));
@@ -301,24 +324,13 @@ pub async fn undo(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
     if one.paused_at.is_none() {
         db::activation::set_paused(&mut tx, workspace, one.id, Some(now), now).await?;
     }
-    let gives_back = start::as_of(&one, &plainly(&run.definition))?;
+    let gives_back = start::as_of(&one, &run.definition)?;
     let undoing =
-        start::begin(&mut tx, workspace, &gives_back, RunKind::Undo, With { keys: None, undoes: Some(run.id) }, now).await?;
+        start::begin(&mut tx, workspace, &gives_back, RunKind::Undo, With { keys: None, undoes: Some(run.id) }, now)
+            .await?;
     wake(&mut tx, &one, now).await?;
     tx.commit().await?;
     Ok(undoing)
-}
-
-/// The definition of what gives values back: an empty one is given back too, and only where Zendesk has what the run wrote.
-fn plainly(definition: &Value) -> Value {
-    let mut plain = definition.clone();
-    for mapping in plain.get_mut("map").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(mapping) = mapping.as_object_mut() {
-            mapping.insert("write".to_owned(), json!("always"));
-            mapping.remove("conflict");
-        }
-    }
-    plain
 }
 
 fn may_send(one: &Stored) -> Result<(), ActivationError> {

@@ -19,8 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 const PAGE: usize = 5_000;
 
 /// Stands for what is wanted of a row of which nothing can be.
-static NOTHING: Wanted =
-    Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new() };
+static NOTHING: Wanted = Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new() };
 
 /// Begins a transaction of a push job by its fence, so that a daemon that was frozen past its lease writes nothing.
 pub async fn begin(ctx: &Context, lease: &Lease) -> Result<Transaction<'static, Postgres>, FlowError> {

@@ -6,7 +6,7 @@
 use super::conclude::{self, Left};
 use super::env::{self, Env};
 use super::stored::Stored;
-use super::{plan, start};
+use super::{plan, poll, send, start};
 use crate::db;
 use crate::db::push_run::Run;
 use crate::model::job::{JobKind, Lease};
@@ -14,6 +14,7 @@ use crate::model::push::{RunKind, RunState};
 use crate::model::record::digest;
 use crate::model::source::Source;
 use crate::pipeline::context::{Context, FlowError};
+use crate::rules::activation::stage;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::HashMap;
 
@@ -85,6 +86,9 @@ impl Work<'_> {
     async fn turn(&mut self, source: &Source) -> Result<bool, FlowError> {
         self.next = None;
         let all = self.activations(source).await?;
+        let client = self.ctx.client(source)?;
+        let polled = poll::poll(self.ctx, self.lease, source, &client).await?;
+        self.wake_at(polled.next_at);
         let mut busy = false;
         for one in &all {
             if self.is_ready(one, RunKind::Always) {
@@ -150,6 +154,14 @@ impl Work<'_> {
         }
         if run.state == RunState::Sending && conclude::halted(self.ctx, self.lease, &env, run).await? {
             return Ok(true);
+        }
+        // Before-images are taken of all, whichever are sent first.
+        let reads = Run { stage: stage::ALL, ..run.clone() };
+        let taken = if run.state == RunState::Reading { &reads } else { run };
+        let sent = send::chunk(self.ctx, self.lease, &env, taken).await?;
+        self.wake_at(sent.wait.and_then(|wait| Some(self.ctx.clock.now() + Duration::from_std(wait).ok()?)));
+        if sent.records > 0 || sent.wait.is_some() {
+            return Ok(sent.records > 0);
         }
         match conclude::conclude(self.ctx, self.lease, &env, one, run).await? {
             Left::Nothing => Ok(true),
