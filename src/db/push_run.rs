@@ -87,13 +87,15 @@ pub struct New<'a> {
     pub stage: i16,
     /// The run that it undoes.
     pub undoes: Option<i64>,
+    /// Where planning begins: `{"keys": [rows]}` limits it to rows.
+    pub cursor: Option<&'a Value>,
 }
 
 /// Begins a run. Answers with it.
 pub async fn begin(db: &mut PgConnection, workspace_id: i64, new: &New<'_>, now: DateTime<Utc>) -> Result<Run> {
     sqlx::query_as(
-        "INSERT INTO push_run (workspace_id, activation_id, source_id, kind, state, definition, stage, undoes, counts, started_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', $9) RETURNING *",
+        "INSERT INTO push_run (workspace_id, activation_id, source_id, kind, state, definition, stage, undoes, cursor, counts, started_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10) RETURNING *",
     )
     .bind(workspace_id)
     .bind(new.activation_id)
@@ -103,6 +105,7 @@ pub async fn begin(db: &mut PgConnection, workspace_id: i64, new: &New<'_>, now:
     .bind(new.definition)
     .bind(new.stage)
     .bind(new.undoes)
+    .bind(new.cursor)
     .bind(now)
     .fetch_one(db)
     .await
@@ -145,16 +148,27 @@ pub async fn active(db: &mut PgConnection, workspace_id: i64, source_id: i64) ->
     .await
 }
 
-/// The run of what changes that has not ended, if there is one.
-pub async fn open_always(db: &mut PgConnection, workspace_id: i64, activation_id: i64) -> Result<Option<Run>> {
+/// The latest run of a kind that has not ended, if there is one.
+pub async fn unended(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    activation_id: i64,
+    kind: RunKind,
+) -> Result<Option<Run>> {
     sqlx::query_as(
-        "SELECT * FROM push_run WHERE workspace_id = $1 AND activation_id = $2 AND kind = 'always' AND ended_at IS NULL
+        "SELECT * FROM push_run WHERE workspace_id = $1 AND activation_id = $2 AND kind = $3 AND ended_at IS NULL
          ORDER BY id DESC LIMIT 1",
     )
     .bind(workspace_id)
     .bind(activation_id)
+    .bind(kind.as_str())
     .fetch_optional(db)
     .await
+}
+
+/// The run of what changes that has not ended, if there is one.
+pub async fn open_always(db: &mut PgConnection, workspace_id: i64, activation_id: i64) -> Result<Option<Run>> {
+    unended(db, workspace_id, activation_id, RunKind::Always).await
 }
 
 /// Records how far planning has come. Belongs into the transaction of the records it stands for (invariant 3).
