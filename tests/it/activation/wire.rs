@@ -162,7 +162,8 @@ async fn an_address_is_found_among_all_of_a_user() {
         expected.iter().map(|(email, _)| email.clone()).chain(["nobody@springfield.io".into()]).collect();
     let found = push::find(&client, Target::Users, &KeyKind::Email, &values).await.expect("an answer");
     let mut found: Vec<_> = found.into_iter().map(|found| (found.value, found.remote.id)).collect();
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
     let alone = push::find(&client, Target::Users, &KeyKind::Email, &values[3..4]).await.expect("an answer");
     assert_eq!(alone.len(), 1);
