@@ -67,7 +67,7 @@ sections! {
     }
     /// `[privacy]`: what of people is kept and how it is read.
     Privacy {
-        default_region: String, blocked_identities: Vec<String>,
+        default_region: String, blocked_identities: Vec<String>, personal_fields: Vec<String>,
         store_message_bodies: bool, message_max_bytes: usize, private_comments: bool,
     }
     /// `[workspace]`: what holds for all that is kept.

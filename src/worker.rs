@@ -131,6 +131,7 @@ async fn attempt(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
             JobKind::Renew => grant::run(ctx, lease).await,
             JobKind::Watch => watch::run(ctx, lease).await,
             JobKind::Audience => audience::run(ctx, lease).await,
+            JobKind::AudiencePass => audience::run_passes(ctx, lease).await,
             JobKind::Push => activate::run::run(ctx, lease).await,
         }
     };

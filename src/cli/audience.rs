@@ -2,6 +2,7 @@
 
 use super::audience_show;
 use super::error::{failed, usage};
+use super::file;
 use super::output::{Format, confirm, count, note, parse_time, say};
 use super::session::{self, Globals, Log, Session};
 use crate::db;
@@ -9,11 +10,7 @@ use crate::pipeline::audience;
 use crate::rules::audience::define;
 use crate::rules::filter;
 use serde_json::Value;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// Largest file that is read.
-const LARGEST: u64 = 1 << 20;
 
 const APPLY_HELP: &str = r#"The file is TOML, or JSON that says the same:
 
@@ -165,15 +162,7 @@ pub async fn run(globals: &Globals, command: &AudienceCommand) -> anyhow::Result
 
 /// Reads a file of TOML or JSON.
 fn read(path: &Path) -> anyhow::Result<Value> {
-    let mut text = String::new();
-    let wrong = |error: std::io::Error| usage(format!("{}: {error}", path.display()), "give a file of TOML or JSON");
-    let taken = match path.to_str() {
-        Some("-") => std::io::stdin().take(LARGEST + 1).read_to_string(&mut text),
-        _ => std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text)),
-    };
-    if taken.map_err(wrong)? as u64 > LARGEST {
-        return Err(usage(format!("{} is larger than 1 MiB", path.display()), "give the file of a definition"));
-    }
+    let text = file::text(path)?;
     parse(&text).map_err(|error| usage(format!("{}: {error}", path.display()), "see deskbridge audience apply --help"))
 }
 

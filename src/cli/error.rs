@@ -2,6 +2,7 @@
 
 use crate::app::StartError;
 use crate::db::pool::Unfit;
+use crate::pipeline::activate::stored::ActivationError;
 use crate::pipeline::context::FlowError;
 use crate::pipeline::lifecycle::LifecycleError;
 use crate::pipeline::webhook::RotateError;
@@ -90,6 +91,12 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
         }
         if let Some(LifecycleError::Account(AccountError::Api { error })) = cause.downcast_ref::<LifecycleError>() {
             return Some(error.kind.remedy().to_string());
+        }
+        match cause.downcast_ref::<ActivationError>() {
+            Some(ActivationError::Unknown(_)) => return Some("deskbridge activation list shows them".to_string()),
+            Some(ActivationError::Refused { todo, .. }) => return Some(todo.clone()),
+            Some(ActivationError::Flow(flow)) => return Some(of_flow(flow)),
+            None => {}
         }
         if let Some(RotateError::Flow(flow)) = cause.downcast_ref::<RotateError>() {
             return Some(of_flow(flow));

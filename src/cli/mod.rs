@@ -1,5 +1,6 @@
 //! The command line: arguments become flows, what they answer becomes tables, JSON and exit codes.
 
+mod activation;
 mod audience;
 mod audience_show;
 mod browser;
@@ -11,6 +12,7 @@ mod dead_letter;
 mod demo;
 mod error;
 mod estimate;
+mod file;
 mod health;
 mod import;
 mod options;
@@ -73,6 +75,9 @@ enum Command {
     /// Filters over people: define them, see who is in, and why.
     #[command(subcommand)]
     Audience(audience::AudienceCommand),
+    /// Audiences and query results become fields of users in Zendesk: define what, and see to it.
+    #[command(subcommand)]
+    Activation(activation::ActivationCommand),
     /// See to what could not be applied.
     #[command(subcommand)]
     DeadLetter(dead_letter::DeadLetterCommand),
@@ -130,6 +135,7 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
         Command::Sync(args) => sync::run(globals, args).await,
         Command::Person(command) => person::run(globals, command).await,
         Command::Audience(command) => audience::run(globals, command).await,
+        Command::Activation(command) => activation::run(globals, command).await,
         Command::DeadLetter(command) => dead_letter::run(globals, command).await,
         Command::Prune(args) => prune::prune(globals, args).await,
         Command::Replay(args) => prune::replay(globals, args).await,

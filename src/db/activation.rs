@@ -79,7 +79,7 @@ pub struct New<'a> {
     pub needs: Vec<String>,
     /// Changes are delivered within seconds.
     pub always: bool,
-    /// How far a new one is rolled out; one that is there keeps its stage.
+    /// How far it is rolled out.
     pub stage: i16,
     /// Whether all its rows are to be looked at again.
     pub replan: bool,
@@ -89,11 +89,11 @@ pub struct New<'a> {
 /// set by who reads it. Answers its number.
 pub async fn define(db: &mut PgConnection, workspace_id: i64, new: New<'_>, now: DateTime<Utc>) -> Result<i64> {
     sqlx::query_scalar(
-        "INSERT INTO activation AS a (workspace_id, name, title, source_id, definition, needs, always, stage, replan_at, created_at, updated_at)
+        "INSERT INTO activation (workspace_id, name, title, source_id, definition, needs, always, stage, replan_at, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $9 THEN $10::timestamptz END, $10, $10)
          ON CONFLICT (workspace_id, name) DO UPDATE SET title = excluded.title, source_id = excluded.source_id,
-             definition = excluded.definition, needs = excluded.needs, always = excluded.always, next_at = NULL,
-             replan_at = coalesce(excluded.replan_at, a.replan_at), error = NULL, remedy = NULL, failing_since = NULL,
+             definition = excluded.definition, needs = excluded.needs, always = excluded.always, stage = excluded.stage, next_at = NULL,
+             replan_at = coalesce(excluded.replan_at, activation.replan_at), error = NULL, remedy = NULL, failing_since = NULL,
              held_until = NULL, updated_at = excluded.updated_at
          RETURNING id",
     )
@@ -186,6 +186,71 @@ pub async fn set_trouble(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// How an activation stands.
+#[derive(Debug, Clone, Default, FromRow)]
+pub struct Standing {
+    /// Number of the activation.
+    pub activation_id: i64,
+    /// Rows whose record was given something, as confirmed by Zendesk.
+    pub delivered: i64,
+    /// Rows of which something is on its way.
+    pub on_the_way: i64,
+    /// People whom something changed about that is not delivered yet.
+    pub due: i64,
+    /// Number of the run that waits for an answer, and what it asks.
+    pub waiting_run: Option<i64>,
+    /// What it asks.
+    pub asks: Option<String>,
+    /// Number of the last run.
+    pub last_run: Option<i64>,
+    /// What it does.
+    pub last_kind: Option<String>,
+    /// Its state.
+    pub last_state: Option<String>,
+    /// When it began.
+    pub last_started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub last_ended_at: Option<DateTime<Utc>>,
+    /// Its counts.
+    pub last_counts: Option<Value>,
+    /// Why it failed.
+    pub last_error: Option<String>,
+}
+
+/// How all activations stand, or one.
+pub async fn standings(db: &mut PgConnection, workspace_id: i64, id: Option<i64>) -> Result<Vec<Standing>> {
+    sqlx::query_as(
+        "SELECT a.id AS activation_id, coalesce(d.delivered, 0) AS delivered, coalesce(d.on_the_way, 0) AS on_the_way,
+             coalesce(u.due, 0) AS due, w.id AS waiting_run, w.asks, r.id AS last_run, r.kind AS last_kind, r.state AS last_state,
+             r.started_at AS last_started_at, r.ended_at AS last_ended_at, r.counts AS last_counts, r.error AS last_error
+         FROM activation a
+         LEFT JOIN (SELECT activation_id, count(*) FILTER (WHERE written <> '{}' OR owned IS NOT NULL) AS delivered,
+                        count(*) FILTER (WHERE pending IS NOT NULL) AS on_the_way
+                    FROM delivery WHERE workspace_id = $1 AND ($2::bigint IS NULL OR activation_id = $2) GROUP BY activation_id) d
+             ON d.activation_id = a.id
+         LEFT JOIN (SELECT activation_id, count(*) AS due FROM activation_due WHERE workspace_id = $1 GROUP BY activation_id) u
+             ON u.activation_id = a.id
+         LEFT JOIN LATERAL (SELECT id, asks FROM push_run WHERE workspace_id = $1 AND activation_id = a.id AND state = 'waiting'
+                            ORDER BY id DESC LIMIT 1) w ON true
+         LEFT JOIN LATERAL (SELECT id, kind, state, started_at, ended_at, counts, error FROM push_run
+                            WHERE workspace_id = $1 AND activation_id = a.id ORDER BY id DESC LIMIT 1) r ON true
+         WHERE a.workspace_id = $1 AND ($2::bigint IS NULL OR a.id = $2)",
+    )
+    .bind(workspace_id)
+    .bind(id)
+    .fetch_all(db)
+    .await
+}
+
+/// Names of the activations that look at this.
+pub async fn needing(db: &mut PgConnection, workspace_id: i64, need: &str) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT name FROM activation WHERE workspace_id = $1 AND $2 = ANY (needs) ORDER BY name")
+        .bind(workspace_id)
+        .bind(need)
+        .fetch_all(db)
+        .await
 }
 
 /// Sets until when nothing is tried for it; None lets it go on.

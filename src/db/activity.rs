@@ -364,21 +364,6 @@ pub async fn newest(db: &mut PgConnection, workspace_id: i64, person_id: i64, li
     .await
 }
 
-/// Spans that were pruned: type, counted from, pruned through.
-pub async fn windows(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    source_id: i64,
-) -> Result<Vec<(String, DateTime<Utc>, DateTime<Utc>)>> {
-    sqlx::query_as(
-        "SELECT type, counted_from, pruned_through FROM activity_window WHERE workspace_id = $1 AND source_id = $2",
-    )
-    .bind(workspace_id)
-    .bind(source_id)
-    .fetch_all(db)
-    .await
-}
-
 /// Activities that went: of which source and type, since when, how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -390,6 +375,8 @@ pub struct Span {
     pub from: DateTime<Utc>,
     /// How many.
     pub total: u64,
+    /// Whose they were, where that was asked.
+    pub people: Vec<i64>,
 }
 
 fn span_of(row: &sqlx::postgres::PgRow) -> Span {
@@ -398,6 +385,7 @@ fn span_of(row: &sqlx::postgres::PgRow) -> Span {
         kind: row.get("type"),
         from: row.get("first_at"),
         total: row.get::<i64, _>("total") as u64,
+        people: row.get("people"),
     }
 }
 
@@ -446,8 +434,9 @@ pub async fn delete_before(
                  WHERE workspace_id = $1 AND source_id = $2 AND type = ANY($3) AND occurred_at < $4
                  ORDER BY occurred_at LIMIT $5) old
              WHERE a.workspace_id = $1 AND a.occurred_at = old.occurred_at AND a.id = old.id
-             RETURNING a.source_id, a.type, a.occurred_at)
-         SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total FROM gone GROUP BY source_id, type",
+             RETURNING a.source_id, a.type, a.occurred_at, a.person_id)
+         SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total, array_agg(DISTINCT person_id) AS people
+         FROM gone GROUP BY source_id, type",
     )
     .bind(workspace_id)
     .bind(source_id)
@@ -462,7 +451,7 @@ pub async fn delete_before(
 /// What of a workspace happened before a time, whatever the source and type.
 pub async fn spans_before(db: &mut PgConnection, workspace_id: i64, before: DateTime<Utc>) -> Result<Vec<Span>> {
     let rows = sqlx::query(
-        "SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total FROM activity
+        "SELECT source_id, type, min(occurred_at) AS first_at, count(*) AS total, ARRAY[]::bigint[] AS people FROM activity
          WHERE workspace_id = $1 AND occurred_at < $2 GROUP BY source_id, type",
     )
     .bind(workspace_id)
@@ -470,31 +459,4 @@ pub async fn spans_before(db: &mut PgConnection, workspace_id: i64, before: Date
     .fetch_all(db)
     .await?;
     Ok(rows.iter().map(span_of).collect())
-}
-
-/// Notes spans that were counted and are pruned through a time.
-pub async fn note_pruned(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    spans: &[Span],
-    through: DateTime<Utc>,
-) -> Result<()> {
-    if spans.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "INSERT INTO activity_window (workspace_id, source_id, type, counted_from, pruned_through)
-         SELECT $1, t.*, $5 FROM unnest($2::bigint[], $3::text[], $4::timestamptz[]) t
-         ON CONFLICT (workspace_id, source_id, type) DO UPDATE
-         SET counted_from = least(activity_window.counted_from, excluded.counted_from),
-             pruned_through = greatest(activity_window.pruned_through, excluded.pruned_through)",
-    )
-    .bind(workspace_id)
-    .bind(spans.iter().map(|span| span.source_id).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.kind.as_str()).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.from).collect::<Vec<_>>())
-    .bind(through)
-    .execute(db)
-    .await?;
-    Ok(())
 }

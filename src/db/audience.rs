@@ -18,24 +18,28 @@ pub struct Stored {
     pub needs: Vec<String>,
     /// Up to when frames of minutes have been followed.
     pub checked_at: DateTime<Utc>,
-    /// When everybody is asked next because a day ends, or because what many have was removed.
-    pub rebuild_at: DateTime<Utc>,
+    /// When everybody is asked next because the definition is new, or what many have was removed.
+    pub rebuild_at: Option<DateTime<Utc>>,
+    /// The next beginning of a day that may change who is in.
+    pub day_at: Option<DateTime<Utc>>,
     /// When everybody is asked next to see that nothing was missed.
     pub nightly_at: DateTime<Utc>,
-    /// The first time at which something is to be done because time has passed.
-    pub due_at: DateTime<Utc>,
+    /// When frames of minutes are followed next.
+    pub due_at: Option<DateTime<Utc>>,
     /// When everybody was last asked.
     pub evaluated_at: Option<DateTime<Utc>>,
     /// When the nightly pass was last made.
     pub passed_at: Option<DateTime<Utc>>,
     /// How many memberships that pass had to repair.
     pub drift: Option<i64>,
+    /// When the definition last changed.
+    pub updated_at: DateTime<Utc>,
 }
 
 /// All audiences, by name.
 pub async fn all(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<Stored>> {
     sqlx::query_as(
-        "SELECT id, name, definition, needs, checked_at, rebuild_at, nightly_at, due_at, evaluated_at, passed_at, drift
+        "SELECT id, name, definition, needs, checked_at, rebuild_at, day_at, nightly_at, due_at, evaluated_at, passed_at, drift, updated_at
          FROM audience WHERE workspace_id = $1 ORDER BY name",
     )
     .bind(workspace_id)
@@ -56,7 +60,8 @@ pub async fn define(
         "INSERT INTO audience (workspace_id, name, title, definition, needs, checked_at, rebuild_at, nightly_at, due_at, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $6, $6::timestamptz + interval '1 day', $6, $6, $6)
          ON CONFLICT (workspace_id, name) DO UPDATE SET title = excluded.title, definition = excluded.definition, needs = excluded.needs,
-             rebuild_at = excluded.rebuild_at, due_at = excluded.due_at, updated_at = excluded.updated_at
+             checked_at = excluded.checked_at, rebuild_at = excluded.rebuild_at, due_at = excluded.due_at, day_at = NULL,
+             updated_at = greatest(excluded.updated_at, audience.updated_at + interval '1 microsecond')
          RETURNING id",
     )
     .bind(workspace_id)
@@ -69,17 +74,15 @@ pub async fn define(
     .await
 }
 
-/// When something is to be done next, and what was done.
+/// What is to be done next after everybody was asked, or those whom a day's beginning concerns.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// Up to when frames of minutes have been followed.
-    pub checked_at: DateTime<Utc>,
     /// When everybody is asked next.
-    pub rebuild_at: DateTime<Utc>,
+    pub rebuild_at: Option<DateTime<Utc>>,
+    /// The next beginning of a day that may change who is in.
+    pub day_at: Option<DateTime<Utc>>,
     /// When the next nightly pass is.
     pub nightly_at: DateTime<Utc>,
-    /// The first time at which something is to be done.
-    pub due_at: DateTime<Utc>,
     /// When everybody was asked, if that was now.
     pub evaluated_at: Option<DateTime<Utc>>,
     /// The drift that the nightly pass found, if that was now.
@@ -89,16 +92,15 @@ pub struct Times {
 /// Notes what was done and what comes next.
 pub async fn set_times(db: &mut PgConnection, workspace_id: i64, id: i64, times: Times) -> Result<()> {
     sqlx::query(
-        "UPDATE audience SET checked_at = $3, rebuild_at = $4, nightly_at = $5, due_at = $6, evaluated_at = coalesce($7, evaluated_at),
-             passed_at = CASE WHEN $8::bigint IS NULL THEN passed_at ELSE $7 END, drift = coalesce($8, drift)
+        "UPDATE audience SET rebuild_at = $3, day_at = $4, nightly_at = $5, evaluated_at = coalesce($6, evaluated_at),
+             passed_at = CASE WHEN $7::bigint IS NULL THEN passed_at ELSE $6 END, drift = coalesce($7, drift)
          WHERE workspace_id = $1 AND id = $2",
     )
     .bind(workspace_id)
     .bind(id)
-    .bind(times.checked_at)
     .bind(times.rebuild_at)
+    .bind(times.day_at)
     .bind(times.nightly_at)
-    .bind(times.due_at)
     .bind(times.evaluated_at)
     .bind(times.drift)
     .execute(db)
@@ -106,16 +108,41 @@ pub async fn set_times(db: &mut PgConnection, workspace_id: i64, id: i64, times:
     Ok(())
 }
 
-/// Has everybody asked again by the audiences that look at activities: old ones were removed.
-pub async fn rebuild_for_activities(db: &mut PgConnection, workspace_id: i64, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query(
-        "UPDATE audience SET rebuild_at = $2, due_at = $2
-         WHERE workspace_id = $1 AND EXISTS (SELECT 1 FROM unnest(needs) n WHERE n LIKE 'activity:%')",
-    )
-    .bind(workspace_id)
-    .bind(now)
-    .execute(db)
-    .await?;
+/// Notes up to when frames of minutes have been followed, and when they are next; None where there are none.
+pub async fn set_checked(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    ids: &[i64],
+    now: DateTime<Utc>,
+    due_at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("UPDATE audience SET checked_at = $3, due_at = $4 WHERE workspace_id = $1 AND id = ANY($2)")
+        .bind(workspace_id)
+        .bind(ids)
+        .bind(now)
+        .bind(due_at)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Has everybody asked again by the audiences that look at activities of these types: many were removed.
+pub async fn rebuild_for_activities(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    kinds: &[&str],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let needs: Vec<String> = kinds.iter().map(|kind| format!("activity:{kind}")).collect();
+    sqlx::query("UPDATE audience SET rebuild_at = $3 WHERE workspace_id = $1 AND needs && $2")
+        .bind(workspace_id)
+        .bind(needs)
+        .bind(now)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -1,37 +1,32 @@
 //! Tables `audience_member` and `audience_manual`: stays, and who was put in or out by hand.
 
 use super::Result;
-use super::audience_filter::Among;
 use crate::model::audience::{Change, Standing};
 use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection, Row};
 
-/// How everybody stands who is asked about and ever had to do with the audience.
+/// How people stand to audiences, by audience: these people, or everybody who ever had to do with them.
 pub async fn standings(
     db: &mut PgConnection,
     workspace_id: i64,
-    audience_id: i64,
-    among: Among<'_>,
-) -> Result<Vec<Standing>> {
-    let (everybody, these) = match among {
-        Among::Everybody => (true, Vec::new()),
-        Among::These(people) => (false, people.to_vec()),
-    };
+    audiences: &[i64],
+    people: Option<&[i64]>,
+) -> Result<Vec<(i64, Standing)>> {
     let rows = sqlx::query(
-        "SELECT s.person_id, bool_or(s.inside) AS inside, max(s.left_at) AS left_at, bool_or(s.manual) AS manual,
+        "SELECT s.audience_id, s.person_id, bool_or(s.inside) AS inside, max(s.left_at) AS left_at, bool_or(s.manual) AS manual,
                 bool_or(p.id IS NOT NULL) AS live
-         FROM (SELECT person_id, exited_at IS NULL AS inside, exited_at AS left_at, NULL::boolean AS manual FROM audience_member
-               WHERE workspace_id = $1 AND audience_id = $2 AND ($3 OR person_id = ANY($4))
+         FROM (SELECT audience_id, person_id, exited_at IS NULL AS inside, exited_at AS left_at, NULL::boolean AS manual
+               FROM audience_member WHERE workspace_id = $1 AND audience_id = ANY($2) AND ($3 OR person_id = ANY($4))
                UNION ALL
-               SELECT person_id, false, NULL, member FROM audience_manual
-               WHERE workspace_id = $1 AND audience_id = $2 AND ($3 OR person_id = ANY($4))) s
+               SELECT audience_id, person_id, false, NULL, member
+               FROM audience_manual WHERE workspace_id = $1 AND audience_id = ANY($2) AND ($3 OR person_id = ANY($4))) s
          LEFT JOIN person p ON p.workspace_id = $1 AND p.id = s.person_id AND p.archived_at IS NULL
-         GROUP BY s.person_id",
+         GROUP BY s.audience_id, s.person_id",
     )
     .bind(workspace_id)
-    .bind(audience_id)
-    .bind(everybody)
-    .bind(these)
+    .bind(audiences)
+    .bind(people.is_none())
+    .bind(people.unwrap_or_default())
     .fetch_all(db)
     .await?;
     let standing = |row: &sqlx::postgres::PgRow| Standing {
@@ -41,39 +36,44 @@ pub async fn standings(
         manual: row.get("manual"),
         live: row.get("live"),
     };
-    Ok(rows.iter().map(standing).collect())
+    Ok(rows.iter().map(|row| (row.get("audience_id"), standing(row))).collect())
 }
 
-/// Writes who enters and who leaves. Who is not there any more does not enter.
+/// Writes who enters and who leaves which audience. Who is not there any more does not enter.
 pub async fn write(
     db: &mut PgConnection,
     workspace_id: i64,
-    audience_id: i64,
-    change: &Change,
+    changes: &[(i64, Change)],
     now: DateTime<Utc>,
 ) -> Result<()> {
-    if !change.leave.is_empty() {
+    let pairs = |of: fn(&Change) -> &Vec<i64>| -> (Vec<i64>, Vec<i64>) {
+        changes.iter().flat_map(|(id, change)| of(change).iter().map(|person| (*id, *person))).unzip()
+    };
+    let (audiences, people) = pairs(|change| &change.leave);
+    if !people.is_empty() {
         sqlx::query(
-            "UPDATE audience_member m SET exited_at = greatest($4, m.entered_at) FROM unnest($3::bigint[]) AS t(person_id)
-             WHERE m.workspace_id = $1 AND m.audience_id = $2 AND m.person_id = t.person_id AND m.exited_at IS NULL",
+            "UPDATE audience_member m SET exited_at = greatest($4, m.entered_at)
+             FROM unnest($2::bigint[], $3::bigint[]) AS t(audience_id, person_id)
+             WHERE m.workspace_id = $1 AND m.audience_id = t.audience_id AND m.person_id = t.person_id AND m.exited_at IS NULL",
         )
         .bind(workspace_id)
-        .bind(audience_id)
-        .bind(&change.leave)
+        .bind(audiences)
+        .bind(people)
         .bind(now)
         .execute(&mut *db)
         .await?;
     }
-    if !change.enter.is_empty() {
+    let (audiences, people) = pairs(|change| &change.enter);
+    if !people.is_empty() {
         sqlx::query(
             "INSERT INTO audience_member (workspace_id, audience_id, person_id, entered_at)
-             SELECT $1, $2, p.id, $4 FROM unnest($3::bigint[]) AS t(person_id)
+             SELECT $1, t.audience_id, p.id, $4 FROM unnest($2::bigint[], $3::bigint[]) AS t(audience_id, person_id)
              JOIN person p ON p.workspace_id = $1 AND p.id = t.person_id AND p.archived_at IS NULL
              ON CONFLICT DO NOTHING",
         )
         .bind(workspace_id)
-        .bind(audience_id)
-        .bind(&change.enter)
+        .bind(audiences)
+        .bind(people)
         .bind(now)
         .execute(db)
         .await?;

@@ -53,6 +53,24 @@ pub async fn note(
     Ok(())
 }
 
+/// Notes that people are to be asked about again at a time of their own, in all audiences.
+pub async fn note_later(db: &mut PgConnection, workspace_id: i64, later: &[(i64, DateTime<Utc>)]) -> Result<()> {
+    if later.is_empty() {
+        return Ok(());
+    }
+    let (people, times): (Vec<i64>, Vec<DateTime<Utc>>) = later.iter().copied().unzip();
+    sqlx::query(
+        "INSERT INTO audience_touched (workspace_id, person_id, need, due_at)
+         SELECT DISTINCT $1::bigint, t.person_id, '*', t.due_at FROM unnest($2::bigint[], $3::timestamptz[]) AS t(person_id, due_at)",
+    )
+    .bind(workspace_id)
+    .bind(people)
+    .bind(times)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Notes that tickets changed: for whoever they belong to now.
 pub async fn note_tickets(
     db: &mut PgConnection,

@@ -71,6 +71,11 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
          WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'audience' AND j.key = w.id::text)
            AND (EXISTS (SELECT 1 FROM audience a WHERE a.workspace_id = w.id AND a.due_at <= $1)
                 OR EXISTS (SELECT 1 FROM audience_touched t WHERE t.workspace_id = w.id AND t.due_at <= $1))
+         UNION ALL
+         SELECT 'audience_pass', 0, w.id::text, $1, $1 FROM workspace w
+         WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'audience_pass' AND j.key = w.id::text)
+           AND EXISTS (SELECT 1 FROM audience a
+                       WHERE a.workspace_id = w.id AND least(a.rebuild_at, a.day_at, a.nightly_at) <= $1)
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting' DO NOTHING",
     )
     .bind(now)
@@ -226,6 +231,12 @@ pub async fn depths(db: &mut PgConnection) -> Result<Vec<(String, i64)>> {
 /// Removes the jobs of a source that waits for nothing any more.
 pub async fn forget_source(db: &mut PgConnection, source_id: i64) -> Result<()> {
     sqlx::query("DELETE FROM job WHERE source_id = $1").bind(source_id).execute(db).await?;
+    Ok(())
+}
+
+/// Removes the push job of a source, whoever holds it. It is asked for again when something is to be pushed.
+pub async fn forget_push(db: &mut PgConnection, source_id: i64) -> Result<()> {
+    sqlx::query("DELETE FROM job WHERE kind = 'push' AND source_id = $1").bind(source_id).execute(db).await?;
     Ok(())
 }
 

@@ -41,6 +41,11 @@ pub fn lazy(url: &str, options: &PoolOptions) -> Result<PgPool> {
         .connect_lazy_with(connect.disable_statement_logging()))
 }
 
+/// A transaction that only reads, and sees the database as it is at its first statement.
+pub async fn begin_still(pool: &PgPool) -> Result<sqlx::Transaction<'static, sqlx::Postgres>> {
+    pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+}
+
 /// Why a database is not served.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {

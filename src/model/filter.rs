@@ -28,6 +28,15 @@ impl Filter {
             Filter::Is(condition) => vec![condition],
         }
     }
+
+    /// Whether it holds, when that of its conditions is known.
+    pub fn holds(&self, answer: &impl Fn(&Condition) -> bool) -> bool {
+        match self {
+            Filter::All(parts) => parts.iter().all(|part| part.holds(answer)),
+            Filter::Any(parts) => parts.iter().any(|part| part.holds(answer)),
+            Filter::Is(condition) => answer(condition),
+        }
+    }
 }
 
 /// When a filter is asked: days are seen from here.

@@ -15,6 +15,8 @@ pub enum JobKind {
     Watch,
     /// Bring the audiences of a workspace up to date.
     Audience,
+    /// Ask many of them at once, because a day begins or to see that nothing was missed.
+    AudiencePass,
     /// Write to the records of a source what activations want.
     Push,
 }
@@ -29,6 +31,7 @@ impl JobKind {
             JobKind::Renew => "renew",
             JobKind::Watch => "watch",
             JobKind::Audience => "audience",
+            JobKind::AudiencePass => "audience_pass",
             JobKind::Push => "push",
         }
     }
@@ -36,7 +39,8 @@ impl JobKind {
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
         use JobKind::*;
-        [Apply, Poll, Prune, Renew, Watch, Audience, Push].into_iter().find(|kind| kind.as_str() == text)
+        let all = [Apply, Poll, Prune, Renew, Watch, Audience, AudiencePass, Push];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

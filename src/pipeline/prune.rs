@@ -183,10 +183,12 @@ async fn prune_source(ctx: &Context, db: &mut PgConnection, source: &Source) -> 
             let gone =
                 db::activity::delete_before(&mut tx, source.workspace_id, source.id, &kinds, horizon, BATCH).await?;
             let rows: u64 = gone.iter().map(|span| span.total).sum();
-            db::activity::note_pruned(&mut tx, source.workspace_id, &gone, horizon).await?;
-            if !gone.is_empty() {
-                db::audience::rebuild_for_activities(&mut tx, source.workspace_id, ctx.clock.now()).await?;
-            }
+            db::activity_window::note_pruned(&mut tx, source.workspace_id, &gone, horizon).await?;
+            let of = |span: &db::activity::Span| (span.people.clone(), format!("activity:{}", span.kind));
+            let lost =
+                gone.iter().map(of).flat_map(|(people, need)| people.into_iter().map(move |id| (id, need.clone())));
+            let lost: Vec<(i64, String)> = lost.collect();
+            db::audience_touched::note(&mut tx, source.workspace_id, lost, ctx.clock.now()).await?;
             tx.commit().await?;
             total += rows;
             if rows < BATCH as u64 {
@@ -215,10 +217,9 @@ async fn drop_months(ctx: &Context, db: &mut PgConnection, sources: &[Source]) -
             db::workspace::lock(&mut tx, workspace).await?;
             let gone = db::activity::spans_before(&mut tx, workspace, end).await?;
             activities += gone.iter().map(|span| span.total).sum::<u64>();
-            db::activity::note_pruned(&mut tx, workspace, &gone, end).await?;
-            if !gone.is_empty() {
-                db::audience::rebuild_for_activities(&mut tx, workspace, now).await?;
-            }
+            db::activity_window::note_pruned(&mut tx, workspace, &gone, end).await?;
+            let kinds: Vec<&str> = gone.iter().map(|span| span.kind.as_str()).collect();
+            db::audience::rebuild_for_activities(&mut tx, workspace, &kinds, now).await?;
         }
         partition::drop_partition(&mut tx, &name).await?;
         tx.commit().await?;

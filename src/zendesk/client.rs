@@ -98,7 +98,7 @@ enum Patience {
     None,
 }
 
-/// Zendesk's words when a token lacks a scope: `You are missing the following required scopes: users:write, write`.
+/// Zendesk's words when a token lacks a scope: `You are missing the following required scopes: users:write, write`; Sell's is a code, `insufficient_scope`.
 const MISSING_SCOPES: &str = "missing the following required scope";
 
 /// Zendesk's word for too many jobs at once, whatever the status it comes with (Z§5).
@@ -350,7 +350,11 @@ impl Client {
         match (status.as_u16(), retry::classify(status.as_u16(), said)) {
             (_, Failure::RateLimited { .. }) => Kind::RateLimited { retry_after: self.told_to_wait(headers) },
             (_, Failure::Unauthorized) => Kind::Unauthorized,
-            (_, Failure::Forbidden) if said_why.description.contains(MISSING_SCOPES) => Kind::MissingScope,
+            (_, Failure::Forbidden)
+                if said_why.description.contains(MISSING_SCOPES) || said_why.code == "insufficient_scope" =>
+            {
+                Kind::MissingScope
+            }
             (_, Failure::Forbidden) => Kind::Forbidden(code()),
             (_, Failure::NotFound) => Kind::NotFound,
             (504, _) => Kind::TimedOut,

@@ -1,5 +1,6 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
 mod always;
+mod define;
 mod sell;
 mod wire;

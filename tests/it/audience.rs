@@ -5,7 +5,6 @@ mod measure;
 
 use crate::support::{Setup, World};
 use deskbridge::db;
-use deskbridge::db::audience_filter::Among;
 use deskbridge::model::filter::Filter;
 use deskbridge::pipeline::{audience, lifecycle, person, prune};
 use deskbridge::rules::audience::define;
@@ -38,7 +37,7 @@ async fn check(world: &World, what: &str) {
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
     let moment = audience::moment(&world.ctx);
     for one in audience::load(&mut db, 1).await.expect("audiences") {
-        let change = audience::decide(&mut db, 1, &one, Among::Everybody, moment).await.expect("decided");
+        let change = audience::judge_all(&mut db, 1, &one, moment).await.expect("decided");
         assert!(change.is_empty(), "{what}: {} at {}: {change:?}", one.stored.name, moment.now);
         assert_eq!(one.stored.drift.unwrap_or(0), 0, "{what}: {}", one.stored.name);
     }

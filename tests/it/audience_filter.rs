@@ -2,7 +2,8 @@
 
 use crate::support;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
-use deskbridge::db::audience_filter::{Among, find};
+use deskbridge::db::audience_answers::answers;
+use deskbridge::db::audience_find::find;
 use deskbridge::model::consent::{Channel, ConsentState};
 use deskbridge::model::day::{Days, Distance, Side, Unit};
 use deskbridge::model::field::SystemField;
@@ -332,7 +333,7 @@ async fn the_database_decides_filters_as_the_evaluator_does() {
         let filter = filter(&mut rng, 0);
         let expected: Vec<i64> =
             people.iter().filter(|(_, facts)| holds(&filter, facts, moment)).map(|(id, _)| *id).collect();
-        let found = find(&mut db, 1, &filter, Among::Everybody, moment).await;
+        let found = find(&mut db, 1, &filter, moment).await;
         let found = found.unwrap_or_else(|error| panic!("seed {seed} round {round}: {filter:?}: {error}"));
         let differ = people.iter().find(|(id, _)| expected.contains(id) != found.contains(id));
         assert_eq!(
@@ -340,9 +341,14 @@ async fn the_database_decides_filters_as_the_evaluator_does() {
             "seed {seed} round {round}: {filter:?}\nfirst to differ: {differ:?}\nat {moment:?}"
         );
         let some: Vec<i64> = (0..10).map(|_| rng.random_range(1..=60)).collect();
-        let among = find(&mut db, 1, &filter, Among::These(&some), moment).await.expect("found");
-        let expected: Vec<i64> = expected.into_iter().filter(|id| some.contains(id)).collect();
-        assert_eq!(among, expected, "seed {seed} round {round}, among {some:?}: {filter:?}");
+        let conditions = filter.conditions();
+        let told = answers(&mut db, 1, &conditions, &some, moment).await;
+        let told = told.unwrap_or_else(|error| panic!("seed {seed} round {round}: {filter:?}: {error}"));
+        for id in &some {
+            let place = |condition| conditions.iter().position(|known| std::ptr::eq(*known, condition)).expect("asked");
+            let holds = filter.holds(&|condition| told[id][place(condition)]);
+            assert_eq!(holds, expected.contains(id), "seed {seed} round {round}, asked about {id}: {filter:?}");
+        }
         let told = explain(&filter, &people[0].1, moment);
         assert_eq!(told.holds, found.contains(&1), "seed {seed} round {round}");
         found_some += usize::from(!found.is_empty() && found.len() < people.len());

@@ -19,9 +19,11 @@ use deskbridge::private_postgres::{Options as PgOptions, PrivatePostgres};
 use deskbridge::worker;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -203,6 +205,28 @@ impl World {
         let all = db::checkpoint::of_source(&mut db, source.id).await.expect("checkpoints");
         let jobs: Option<Value> = self.value("SELECT jsonb_agg(to_jsonb(j)) FROM job j").await;
         panic!("the streams do not come to their ends: {all:#?} {jobs:?}");
+    }
+
+    /// Exit code, stdout and stderr of a command in a process of its own that is given this on stdin.
+    pub async fn command(&self, arguments: &[&str], given: &str) -> (Option<i32>, String, String) {
+        let settings = &self.ctx.settings;
+        let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_deskbridge"))
+            .args(arguments)
+            .env("DESKBRIDGE__SECRET_KEY", settings.secret_key.expose())
+            .env("DESKBRIDGE__DATABASE__URL", settings.database.url.expose())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("stdin");
+        // A command that reads nothing may have ended already.
+        _ = stdin.write_all(given.as_bytes()).await;
+        drop(stdin);
+        let output = child.wait_with_output().await.expect("an end");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
     }
 
     /// Moves the daemon's clock, a second at a time and only while somebody sleeps by it, until a task of its ends.

@@ -142,7 +142,7 @@ async fn write(
     if new.is_empty() {
         return Ok(());
     }
-    let windows = db::activity::windows(db, workspace, source).await?;
+    let windows = db::activity_window::windows(db, workspace, source).await?;
     let counted = |row: &&&ActivityRow| {
         !windows
             .iter()

@@ -1,9 +1,8 @@
 //! What an operator does with audiences: define, preview, put people in and out, explain, delete.
 
-use super::round::catch_up;
+use super::pass::catch_up;
 use super::stored::{Audience, load, moment};
 use crate::db;
-use crate::db::audience_filter::{self, Among};
 use crate::model::audience::Definition;
 use crate::model::filter::{About, Filter};
 use crate::pipeline::context::{Context, FlowError};
@@ -27,6 +26,9 @@ pub enum AudienceError {
     /// Another audience is made of it.
     #[error("audience {0:?} is made of it; change or delete that one first")]
     Named(String),
+    /// An activation delivers it.
+    #[error("activation {0:?} names it; change or delete that one first")]
+    Delivered(String),
     /// Reading or writing failed.
     #[error(transparent)]
     Flow(#[from] FlowError),
@@ -82,7 +84,7 @@ pub async fn preview(ctx: &Context, workspace: i64, filter: &Filter) -> Result<V
     if let Some(missing) = named(std::iter::once(filter)).into_iter().find(|name| !is_known(name)) {
         return Err(AudienceError::Missing(missing));
     }
-    Ok(audience_filter::find(&mut db, workspace, filter, Among::Everybody, moment(ctx)).await?)
+    Ok(db::audience_find::find(&mut db, workspace, filter, moment(ctx)).await?)
 }
 
 /// Puts a person in or out by hand; None leaves it to the filter again.
@@ -121,24 +123,27 @@ pub async fn explain(ctx: &Context, workspace: i64, name: &str, person: i64) -> 
     let mut db = ctx.pool.acquire().await?;
     let audience = find(&mut db, workspace, name).await?;
     let Some(facts) = db::audience_facts::load(&mut db, workspace, person).await? else { return Ok(None) };
-    let standings =
-        db::audience_member::standings(&mut db, workspace, audience.stored.id, Among::These(&[person])).await?;
+    let standings = db::audience_member::standings(&mut db, workspace, &[audience.stored.id], Some(&[person])).await?;
+    let standing = standings.first().map(|(_, standing)| standing);
     let explained = |filter: &Filter| evaluate::explain(filter, &facts, moment(ctx));
     Ok(Some(Reasons {
-        member: standings.first().is_some_and(|standing| standing.inside),
-        manual: standings.first().and_then(|standing| standing.manual),
+        member: standing.is_some_and(|standing| standing.inside),
+        manual: standing.and_then(|standing| standing.manual),
         entry: explained(&audience.definition.entry),
         exit: audience.definition.exit.as_ref().map(explained),
     }))
 }
 
-/// Removes an audience with its history, unless another is made of it.
+/// Removes an audience with its history, unless another is made of it or an activation names it.
 pub async fn delete(ctx: &Context, workspace: i64, name: &str) -> Result<(), AudienceError> {
     let mut tx = ctx.pool.begin().await?;
     db::workspace::lock(&mut tx, workspace).await?;
     let audience = find(&mut tx, workspace, name).await?;
     if let Some(other) = load(&mut tx, workspace).await?.iter().find(|other| other.needs(&audience.as_need())) {
         return Err(AudienceError::Named(other.stored.name.clone()));
+    }
+    if let Some(name) = db::activation::needing(&mut tx, workspace, &audience.as_need()).await?.into_iter().next() {
+        return Err(AudienceError::Delivered(name));
     }
     db::audience::delete(&mut tx, workspace, audience.stored.id).await?;
     tx.commit().await?;

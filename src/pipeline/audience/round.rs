@@ -1,56 +1,51 @@
-//! One round brings the audiences of a workspace nearer to the truth: whom something changed about, what slid in or out of
-//! a frame of minutes, and at most one audience for which everybody is asked.
+//! One round brings the audiences of a workspace up to date, in one transaction under the workspace's lock: whom something
+//! changed about, what slid in or out of a frame of minutes, and whom a pass found.
 
+use super::judge::{Asked, judge};
 use super::stored::{Audience, load, moment};
 use crate::db;
-use crate::db::audience::Times;
-use crate::db::audience_filter::{self, Among};
 use crate::model::audience::Change;
 use crate::model::filter::Moment;
 use crate::model::job::Lease;
 use crate::pipeline::activate::route::route;
 use crate::pipeline::context::{Context, FlowError};
-use crate::rules::audience::{change, next_rebuild, nightly, slides, sliding};
-use crate::telemetry::{AUDIENCE_CHANGES, AUDIENCE_DRIFT};
+use crate::rules::audience::{slides, sliding};
+use crate::telemetry::AUDIENCE_CHANGES;
 use chrono::{DateTime, Duration, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Changes that one round sees to.
+/// Noted changes that one round sees to.
 const BATCH: usize = 2_000;
 
 /// Runs an audience job: round after round until nothing is due.
 pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
-    let workspace =
-        lease.key.parse().map_err(|_| FlowError::State(format!("{:?} is no number of a workspace", lease.key)))?;
+    let workspace = workspace(lease)?;
     loop {
         ctx.may_go_on()?;
-        if round(ctx, workspace, Some(lease)).await? {
-            continue;
+        if round(ctx, workspace, Some(lease), None).await?.all_seen {
+            return finish(ctx, lease).await;
         }
-        // What comes later asks for a job of its own.
-        let mut db = ctx.pool.acquire().await?;
-        return if db::job::finish(&mut db, lease).await? { Ok(()) } else { Err(FlowError::LeaseLost) };
     }
 }
 
-/// Rounds until nothing is due; for commands.
-pub async fn catch_up(ctx: &Context, workspace: i64) -> Result<(), FlowError> {
-    while round(ctx, workspace, None).await? {}
-    Ok(())
+/// The workspace of a job.
+pub(super) fn workspace(lease: &Lease) -> Result<i64, FlowError> {
+    lease.key.parse().map_err(|_| FlowError::State(format!("{:?} is no number of a workspace", lease.key)))
 }
 
-/// Why everybody is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    /// A day ended, old activities were removed, or the definition is new.
-    Rebuild,
-    /// To see that nothing was missed.
-    Nightly,
+/// Finishes a job. What comes later asks for a job of its own.
+pub(super) async fn finish(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
+    let mut db = ctx.pool.acquire().await?;
+    if db::job::finish(&mut db, lease).await? { Ok(()) } else { Err(FlowError::LeaseLost) }
 }
 
-/// One round, in one transaction. True when there may be more to do.
-async fn round(ctx: &Context, workspace: i64, lease: Option<&Lease>) -> Result<bool, FlowError> {
+/// Begins a transaction under the job's fence and the workspace's lock.
+pub(super) async fn begin(
+    ctx: &Context,
+    workspace: i64,
+    lease: Option<&Lease>,
+) -> Result<Transaction<'static, Postgres>, FlowError> {
     let mut tx = ctx.pool.begin().await?;
     if let Some(lease) = lease {
         let until = ctx.clock.now() + Duration::seconds(ctx.settings.worker.lease_secs as i64);
@@ -59,138 +54,158 @@ async fn round(ctx: &Context, workspace: i64, lease: Option<&Lease>) -> Result<b
         }
     }
     db::workspace::lock(&mut tx, workspace).await?;
+    Ok(tx)
+}
+
+/// Whom a pass over an audience found to be wrong, or to be asked; the round asks again.
+pub(super) struct Found<'a> {
+    /// The audience.
+    pub audience: i64,
+    /// When its definition was changed for the pass.
+    pub updated_at: DateTime<Utc>,
+    /// Who.
+    pub people: &'a [i64],
+    /// Whether a wrong membership is drift: then they are asked once nothing else could have changed it.
+    pub is_drift: bool,
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// All noted changes have been seen to.
+    pub all_seen: bool,
+    /// Whom the pass found has been seen to.
+    pub found_seen: bool,
+    /// The pass has to begin anew: another definition, another day.
+    pub outdated: bool,
+    /// How many memberships were wrong although nothing had changed.
+    pub drift: i64,
+}
+
+/// One round.
+pub(super) async fn round(
+    ctx: &Context,
+    workspace: i64,
+    lease: Option<&Lease>,
+    found: Option<&Found<'_>>,
+) -> Result<Seen, FlowError> {
+    let mut tx = begin(ctx, workspace, lease).await?;
     let moment = moment(ctx);
     let audiences = load(&mut tx, workspace).await?;
     let touched = db::audience_touched::due(&mut tx, workspace, moment.now, BATCH as i64).await?;
-    let all_seen = touched.len() < BATCH;
-    let whole = next_pass(&audiences, moment.now, all_seen);
-    let mut asked: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
+    let mut seen = Seen { all_seen: touched.len() < BATCH, ..Seen::default() };
+    let mut news: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
     for row in &touched {
-        asked.entry(row.need.clone()).or_default().insert(row.person_id);
+        news.entry(row.need.clone()).or_default().insert(row.person_id);
     }
-    for audience in &audiences {
-        let pass = whole.filter(|(id, _)| *id == audience.stored.id).map(|(_, pass)| pass);
-        let changed = one(&mut tx, workspace, audience, &asked, pass, moment).await?;
-        asked.entry(audience.as_need()).or_default().extend(changed);
+    let mut asked = asked_by_notes(&audiences, &news);
+    follow_slides(&mut tx, workspace, &audiences, found, moment, &mut asked).await?;
+    let mut suspects = BTreeSet::new();
+    if let Some(found) = found {
+        seen.outdated = !audiences.iter().any(|audience| is_current(audience, found, moment.now));
+        seen.found_seen = !seen.outdated && (seen.all_seen || !found.is_drift);
+        if seen.found_seen {
+            let asked = asked.entry(found.audience).or_default();
+            suspects.extend(found.people.iter().filter(|person| found.is_drift && !asked.contains(person)).copied());
+            asked.extend(found.people);
+        }
     }
-    route(&mut tx, workspace, &asked, moment.now).await?;
+    let changes = judge(&mut tx, workspace, &audiences, &asked, moment).await?;
+    seen.drift = drift(&changes, found, &suspects);
+    write(&mut tx, workspace, &changes, moment.now).await?;
+    for (audience, change) in changes_of(&audiences, &changes) {
+        news.entry(audience.as_need()).or_default().extend(change.enter.iter().chain(&change.leave));
+    }
+    route(&mut tx, workspace, &news, moment.now).await?;
     let seqs: Vec<i64> = touched.iter().map(|row| row.seq).collect();
     db::audience_touched::settle(&mut tx, workspace, &seqs).await?;
     tx.commit().await?;
-    Ok(!all_seen || whole.is_some())
+    tell(&audiences, &changes);
+    Ok(seen)
 }
 
-/// For which audience everybody is asked in this round. A nightly pass waits until all noted changes have been seen to,
-/// so that what it finds is drift.
-fn next_pass(audiences: &[Audience], now: DateTime<Utc>, all_seen: bool) -> Option<(i64, Pass)> {
-    let rebuild = audiences.iter().find(|audience| audience.stored.rebuild_at <= now);
-    let nightly = audiences.iter().find(|audience| all_seen && audience.stored.nightly_at <= now);
-    rebuild
-        .map(|audience| (audience.stored.id, Pass::Rebuild))
-        .or_else(|| nightly.map(|audience| (audience.stored.id, Pass::Nightly)))
+/// Who is to be asked by what was noted.
+fn asked_by_notes(audiences: &[Audience], news: &BTreeMap<String, BTreeSet<i64>>) -> Asked {
+    let of = |audience: &Audience| {
+        let needed = news.iter().filter(|(need, _)| audience.needs(need));
+        needed.flat_map(|(_, people)| people).copied().collect()
+    };
+    audiences.iter().map(|audience| (audience.stored.id, of(audience))).collect()
 }
 
-/// Brings one audience up to date. Answers whose membership changed.
-async fn one(
+/// Adds who has an activity that slid into or out of a frame of minutes, where it is time to look; of the audience that a
+/// pass is about in any case, so that what slid is not taken for drift.
+async fn follow_slides(
     db: &mut PgConnection,
     workspace: i64,
-    audience: &Audience,
-    asked: &BTreeMap<String, BTreeSet<i64>>,
-    pass: Option<Pass>,
+    audiences: &[Audience],
+    found: Option<&Found<'_>>,
     moment: Moment,
-) -> Result<Vec<i64>, FlowError> {
-    let slides = slides(&audience.definition);
-    let mut people: BTreeSet<i64> =
-        asked.iter().filter(|(need, _)| audience.needs(need)).flat_map(|(_, people)| people).copied().collect();
-    for (kind, minutes) in &slides {
-        let since = audience.stored.checked_at;
-        let slid = db::audience_touched::slid(db, workspace, kind, i64::from(*minutes), since, moment.now).await?;
-        people.extend(slid);
-    }
-    let people: Vec<i64> = people.into_iter().collect();
-    let mut changed = Vec::new();
-    if pass != Some(Pass::Rebuild) && !people.is_empty() {
-        changed.extend(ask(db, workspace, audience, Among::These(&people), moment).await?);
-    }
-    let mut drift = None;
-    if let Some(pass) = pass {
-        let found = ask(db, workspace, audience, Among::Everybody, moment).await?;
-        drift = (pass == Pass::Nightly).then_some(found.len() as i64);
-        changed.extend(found);
-    }
-    if let Some(drift) = drift {
-        tell_drift(audience, drift);
-    }
-    if pass.is_some() || !slides.is_empty() {
-        let times = times(audience, pass, drift, !slides.is_empty(), moment);
-        db::audience::set_times(db, workspace, audience.stored.id, times).await?;
-    }
-    Ok(changed)
-}
-
-fn tell_drift(audience: &Audience, drift: i64) {
-    metrics::gauge!(AUDIENCE_DRIFT, "audience" => audience.stored.name.clone()).set(drift as f64);
-    if drift > 0 {
-        tracing::warn!(
-            audience = audience.stored.name,
-            drift,
-            "the nightly pass repaired memberships that were missed"
-        );
-    }
-}
-
-fn times(audience: &Audience, pass: Option<Pass>, drift: Option<i64>, slides: bool, moment: Moment) -> Times {
-    let (now, stored) = (moment.now, &audience.stored);
-    let rebuild_at = match pass {
-        Some(Pass::Rebuild) => {
-            next_rebuild(&audience.definition, moment.zone, now).unwrap_or(now + Duration::days(36_500))
+    asked: &mut Asked,
+) -> Result<(), FlowError> {
+    let mut known: BTreeMap<(String, u32, DateTime<Utc>), Vec<i64>> = BTreeMap::new();
+    let (mut sliding_ones, mut others) = (Vec::new(), Vec::new());
+    for audience in audiences {
+        let is_found = found.is_some_and(|found| found.audience == audience.stored.id);
+        if !is_found && audience.stored.due_at.is_none_or(|due_at| due_at > moment.now) {
+            continue;
         }
-        _ => stored.rebuild_at,
-    };
-    let is_new = stored.evaluated_at.is_none();
-    let nightly_at =
-        if pass == Some(Pass::Nightly) || is_new { nightly(stored.id, moment.zone, now) } else { stored.nightly_at };
-    let slide_at = if slides { now + sliding() } else { nightly_at };
-    let due_at = rebuild_at.min(nightly_at).min(slide_at);
-    Times { checked_at: now, rebuild_at, nightly_at, due_at, evaluated_at: pass.map(|_| now), drift }
-}
-
-/// Asks some people or everybody, and writes who enters and leaves. Answers whose membership changed.
-async fn ask(
-    db: &mut PgConnection,
-    workspace: i64,
-    audience: &Audience,
-    among: Among<'_>,
-    moment: Moment,
-) -> Result<Vec<i64>, FlowError> {
-    let Change { enter, leave, later } = decide(db, workspace, audience, among, moment).await?;
-    let change = Change { enter, leave, later: Vec::new() };
-    db::audience_member::write(db, workspace, audience.stored.id, &change, moment.now).await?;
-    for (person, at) in later {
-        db::audience_touched::note(db, workspace, [(person, db::audience_touched::ALL)], at).await?;
+        let (slides, since) = (slides(&audience.definition), audience.stored.checked_at);
+        if slides.is_empty() { &mut others } else { &mut sliding_ones }.push(audience.stored.id);
+        for (kind, minutes) in slides {
+            let slide = (kind, minutes, since);
+            if !known.contains_key(&slide) {
+                let (kind, minutes) = (slide.0.as_str(), i64::from(minutes));
+                let people = db::audience_touched::slid(db, workspace, kind, minutes, since, moment.now).await?;
+                known.insert(slide.clone(), people);
+            }
+            asked.entry(audience.stored.id).or_default().extend(&known[&slide]);
+        }
     }
-    let name = || audience.stored.name.clone();
-    metrics::counter!(AUDIENCE_CHANGES, "audience" => name(), "change" => "entered")
-        .increment(change.enter.len() as u64);
-    metrics::counter!(AUDIENCE_CHANGES, "audience" => name(), "change" => "exited")
-        .increment(change.leave.len() as u64);
-    Ok(change.enter.into_iter().chain(change.leave).collect())
+    let next = Some(moment.now + sliding());
+    db::audience::set_checked(db, workspace, &sliding_ones, moment.now, next).await?;
+    Ok(db::audience::set_checked(db, workspace, &others, moment.now, None).await?)
 }
 
-/// Who would enter and leave now.
-pub async fn decide(
+/// Whether what a pass found is still to be trusted.
+fn is_current(audience: &Audience, found: &Found<'_>, now: DateTime<Utc>) -> bool {
+    let stored = &audience.stored;
+    let other_pass = [stored.day_at, stored.rebuild_at].into_iter().flatten().any(|at| at <= now);
+    stored.id == found.audience && stored.updated_at == found.updated_at && !(found.is_drift && other_pass)
+}
+
+/// How many of those whom nothing else concerned enter or leave.
+fn drift(changes: &[(i64, Change)], found: Option<&Found<'_>>, suspects: &BTreeSet<i64>) -> i64 {
+    let of = changes.iter().filter(|(id, _)| found.is_some_and(|found| found.audience == *id));
+    let people = of.flat_map(|(_, change)| change.enter.iter().chain(&change.leave));
+    people.filter(|person| suspects.contains(person)).count() as i64
+}
+
+async fn write(
     db: &mut PgConnection,
     workspace: i64,
-    audience: &Audience,
-    among: Among<'_>,
-    moment: Moment,
-) -> Result<Change, FlowError> {
-    let definition = &audience.definition;
-    let entry = audience_filter::find(db, workspace, &definition.entry, among, moment).await?;
-    let exit = match &definition.exit {
-        Some(exit) => Some(audience_filter::find(db, workspace, exit, among, moment).await?),
-        None => None,
-    };
-    let standings = db::audience_member::standings(db, workspace, audience.stored.id, among).await?;
-    Ok(change(definition.reentry, &entry, exit.as_deref(), &standings, moment.now))
+    changes: &[(i64, Change)],
+    now: DateTime<Utc>,
+) -> Result<(), FlowError> {
+    db::audience_member::write(db, workspace, changes, now).await?;
+    let later: Vec<_> = changes.iter().flat_map(|(_, change)| change.later.iter().copied()).collect();
+    Ok(db::audience_touched::note_later(db, workspace, &later).await?)
+}
+
+/// The changes that change something, each with its audience.
+fn changes_of<'a>(
+    audiences: &'a [Audience],
+    changes: &'a [(i64, Change)],
+) -> impl Iterator<Item = (&'a Audience, &'a Change)> {
+    let changes = changes.iter().filter(|(_, change)| !change.is_empty());
+    changes.filter_map(|(id, change)| Some((audiences.iter().find(|audience| audience.stored.id == *id)?, change)))
+}
+
+fn tell(audiences: &[Audience], changes: &[(i64, Change)]) {
+    for (audience, change) in changes_of(audiences, changes) {
+        for (what, people) in [("entered", &change.enter), ("exited", &change.leave)] {
+            let name = audience.stored.name.clone();
+            metrics::counter!(AUDIENCE_CHANGES, "audience" => name, "change" => what).increment(people.len() as u64);
+        }
+    }
 }

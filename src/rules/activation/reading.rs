@@ -147,6 +147,15 @@ fn small_files_are_read() {
 }
 
 #[test]
+fn the_example_of_the_readme_is_read() {
+    let readme = include_str!("../../../README.md");
+    let example =
+        readme.split("```toml\n").find(|part| part.starts_with("name = \"support-health\"")).expect("an example");
+    let text = example.split("```").next().expect("its text");
+    assert_eq!(read(text).map(|activation| activation.mappings.len()), Ok(4));
+}
+
+#[test]
 fn wrong_parts_at_the_top() {
     check("name = ", "line 1: string values must be quoted, expected literal string");
     check("a = 1\na = 2", "line 2: duplicate key");
@@ -329,6 +338,11 @@ fn wrong_mappings() {
         "to = \"notes\"\nvalue = 1\n[[map]]\nto = \"notes\"\nvalue = 2",
         "map[1].to: \"notes\" is given by map[0].to already",
     );
+}
+
+#[test]
+fn wrong_templates_and_personal_data() {
+    let map = |text: &str, expected: &str| check(&with_map(text), expected);
     map(
         "to = \"notes\"\nfrom = \"name\"",
         "personal_data: notes gives away \"name\", which is personal data; name it here if it may go to Zendesk",

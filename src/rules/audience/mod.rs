@@ -7,5 +7,5 @@ mod needs;
 
 pub use change::change;
 pub use define::{DefinitionError, cycle, define};
-pub use due::{next_rebuild, nightly, slides, sliding};
+pub use due::{edges, next_edge, nightly, slides, sliding};
 pub use needs::{changed, needs};

@@ -1,4 +1,4 @@
-//! Deciding a filter for one person of whom everything is known. The database decides it for many (`db/audience_filter.rs`);
+//! Deciding a filter for one person of whom everything is known. The database decides it for many (`db/audience_find.rs`, `db/audience_answers.rs`);
 //! this is what explains an answer, and what the database's answers are tested by.
 
 use crate::model::consent::ConsentState;
@@ -24,11 +24,7 @@ pub struct Explained {
 
 /// Whether a filter holds for a person.
 pub fn holds(filter: &Filter, facts: &Facts, moment: Moment) -> bool {
-    match filter {
-        Filter::All(parts) => parts.iter().all(|part| holds(part, facts, moment)),
-        Filter::Any(parts) => parts.iter().any(|part| holds(part, facts, moment)),
-        Filter::Is(condition) => decide(condition, facts, moment),
-    }
+    filter.holds(&|condition| decide(condition, facts, moment))
 }
 
 /// Every part of a filter with its answer.

@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::fault;
 use super::json::{Json, elements, member, members, view};
+use super::sell;
 use crate::model::push::Fault;
 
 /// The longest description that is kept.
@@ -79,9 +80,15 @@ fn named(value: &RawValue, error: &mut ApiError) {
     }
 }
 
-/// `errors` is a list of objects; the first speaks.
+/// `errors` is a list of objects; the first speaks. Those of Zendesk Sell have an envelope each.
 fn listed(value: &RawValue, error: &mut ApiError) {
     elements(value.get(), |each| {
+        if error.code.is_empty()
+            && let Some((code, fault)) = sell::error(each)
+        {
+            error.details.extend(fault.field.clone().map(|field| (field, code.clone())));
+            (error.code, error.fault) = (code, Some(fault));
+        }
         if error.code.is_empty() && error.description.is_empty() {
             let mut title = String::new();
             members(each.get(), |key, value| match &*key {

@@ -21,6 +21,7 @@ mod organization;
 mod page;
 mod rating;
 mod remote;
+mod sell;
 #[cfg(test)]
 mod testing;
 mod ticket;
@@ -37,6 +38,7 @@ pub use organization::organization;
 pub use page::{Page, PageError, page};
 pub use rating::{rating, survey_response};
 pub use remote::{address, membership, remote, written};
+pub use sell::{contact, contact_field};
 pub use ticket::ticket;
 pub use user::{deleted_user, merge_direction, user};
 pub use webhook::{SUBSCRIBED, Subject, WebhookEvent, webhook};

@@ -62,7 +62,7 @@ pub(super) fn request(call: Call, items: &[Item]) -> Result<Request, Refusal> {
             let path = format!("/api/v2/organization_memberships/destroy_many?ids={}", ids.join(","));
             (Method::DELETE, path, None)
         }
-        Call::SellUpsert => return Err(shape("Zendesk Sell has a client of its own".to_owned())),
+        Call::SellUpsert => return Err(shape("a contact of Zendesk Sell is none of Support's records".to_owned())),
     };
     // A single record of any size is Zendesk's to judge: it cannot be halved.
     if items.len() > 1 && body.as_ref().is_some_and(|body| body.to_string().len() > MAX_BYTES) {

@@ -30,7 +30,7 @@ pub enum Call {
     MembershipsCreateMany,
     /// The end of memberships: of each item `id` is the membership's.
     MembershipsDestroyMany,
-    /// One contact of Zendesk Sell. Not a request of [`send`](super::send): Sell has a client of its own.
+    /// One contact of Zendesk Sell: by its id, or else by e-mail, which makes one where there is none.
     SellUpsert,
 }
 

@@ -7,6 +7,7 @@ use super::super::stream::fields_path;
 use super::super::webhooks::encode;
 use super::body::{OF_ORGANIZATIONS, OF_USERS};
 use super::rows::rows;
+use super::sell;
 use crate::model::activation::Target;
 use crate::model::push::TargetField;
 use reqwest::Method;
@@ -17,7 +18,7 @@ const MAX_PAGES: usize = 100;
 
 /// All fields of a target that can be written: its system fields and all custom ones, also those that are switched off.
 pub async fn fields(client: &Client, target: Target) -> Result<Vec<TargetField>, ApiError> {
-    let Some(list) = list(target) else { return Ok(Vec::new()) };
+    let Some(list) = list(target) else { return sell::fields(client).await };
     let mut fields = system(target);
     let mut after: Option<String> = None;
     for _ in 0..MAX_PAGES {

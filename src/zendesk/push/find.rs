@@ -5,6 +5,7 @@ use super::super::decode;
 use super::super::error::{ApiError, Kind};
 use super::super::webhooks::encode;
 use super::rows::rows;
+use super::sell;
 use crate::model::activation::{KeyKind, Target};
 use crate::model::email::Email;
 use crate::model::push::Remote;
@@ -33,11 +34,14 @@ pub struct Found {
 }
 
 /// The records of a target that these values find: all matches, checked here again, for searches also answer with what is only
-/// similar. Values that find nothing are missing; deleted users are found by their ids only. Contacts of Sell are not found here.
+/// similar. Values that find nothing are missing; deleted users are found by their ids only.
 pub async fn find(client: &Client, target: Target, by: &KeyKind, values: &[String]) -> Result<Vec<Found>, ApiError> {
     let mut found = Vec::new();
     match (target, by) {
-        (Target::SellContacts, _) => {}
+        (Target::SellContacts, _) => {
+            let contacts = sell::find(client, by, values).await?;
+            found.extend(contacts.into_iter().map(|(value, remote)| Found { value, remote }));
+        }
         (_, KeyKind::RecordId) => {
             let (ids, _) = values.iter().cloned().partition::<Vec<_>, _>(|id| is_id(id));
             many(client, target, "ids", &ids, &mut found).await?;

@@ -7,6 +7,7 @@ mod find;
 mod jobs;
 mod memberships;
 mod rows;
+mod sell;
 mod send;
 
 pub use call::{Call, Item, MAX_ITEMS, Refusal, Taken};

@@ -6,15 +6,23 @@ use super::super::error::{ApiError, Kind};
 use super::super::written::{NotDone, Written};
 use super::body;
 use super::call::{Call, Item, Refusal, Taken};
+use super::sell;
 use serde_json::value::RawValue;
 
 /// Makes a call, with exactly one request (one more where a token had to be replaced, of which nothing came). Never waits for a
 /// budget: then it is [`Refusal::Api`] with the wait. At most [`MAX_ITEMS`](super::MAX_ITEMS) items, one for a single call.
 pub async fn send(client: &Client, call: Call, items: &[Item]) -> Result<Taken, Refusal> {
-    let request = body::request(call, items)?;
+    let request = match call {
+        Call::SellUpsert => sell::request(items)?,
+        _ => body::request(call, items)?,
+    };
     let endpoint = format!("{} {}", request.method, request.path.split('?').next().unwrap_or_default());
     match client.write(request.method, &request.path, request.body.as_ref()).await {
         Ok(written) if call.is_bulk() => job(&written).map(Taken::Job).ok_or_else(|| unread(endpoint, "job_status")),
+        Ok(written) if call == Call::SellUpsert => {
+            let row = items.first().and_then(|item| sell::row(&written, item));
+            row.map(|row| Taken::Rows(vec![row])).ok_or_else(|| unread(endpoint, "contact"))
+        }
         Ok(written) => Ok(Taken::Rows(vec![row(&written, call)])),
         Err(refused) => Err(refusal(call, refused)),
     }

@@ -21,16 +21,16 @@ pub async fn wired(account: fn(&mut zendesk_sim::Settings)) -> (World, Arc<Clien
 }
 
 /// An item that sets fields of a known record.
-fn known(id: i64, values: Value) -> Item {
+pub fn known(id: i64, values: Value) -> Item {
     Item { id: Some(id.to_string()), key: None, changes: changes(values), tags: BTreeSet::new() }
 }
 
 /// An item that is found by a key.
-fn keyed(by: KeyKind, key: &str, values: Value) -> Item {
+pub fn keyed(by: KeyKind, key: &str, values: Value) -> Item {
     Item { id: None, key: Some((by, key.to_owned())), changes: changes(values), tags: BTreeSet::new() }
 }
 
-fn changes(values: Value) -> Changes {
+pub fn changes(values: Value) -> Changes {
     Changes { values: serde_json::from_value(values).expect("values by name"), ..Changes::default() }
 }
 

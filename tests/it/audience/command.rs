@@ -3,31 +3,10 @@
 use super::members;
 use crate::support::{Setup, World};
 use serde_json::Value;
-use std::process::Stdio;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 /// Exit code, stdout and stderr of a command that is given this on stdin.
 async fn run(world: &World, arguments: &[&str], given: &str) -> (Option<i32>, String, String) {
-    let settings = &world.ctx.settings;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_deskbridge"))
-        .arg("audience")
-        .args(arguments)
-        .env("DESKBRIDGE__SECRET_KEY", settings.secret_key.expose())
-        .env("DESKBRIDGE__DATABASE__URL", settings.database.url.expose())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the binary runs");
-    let mut stdin = child.stdin.take().expect("stdin");
-    // A command that reads nothing may have ended already.
-    _ = stdin.write_all(given.as_bytes()).await;
-    drop(stdin);
-    let output = child.wait_with_output().await.expect("an end");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    world.command(&[&["audience"], arguments].concat(), given).await
 }
 
 const MAILED: &str = "

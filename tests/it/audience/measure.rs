@@ -2,7 +2,7 @@
 //! each person has twenty activities.
 
 use crate::support;
-use deskbridge::db::audience_filter::{Among, find};
+use deskbridge::db::audience_find::find;
 use deskbridge::model::filter::Moment;
 use deskbridge::rules::filter::read;
 use serde_json::json;
@@ -25,8 +25,16 @@ async fn fill(db: &mut PgConnection, people: i64) {
                  (ARRAY['zd.ticket.created', 'zd.ticket.comment_added', 'zd.ticket.solved', 'zd.satisfaction.rated'])[n / {people} % 4 + 1],
                  '{{}}', 1, '{NOW}' FROM generate_series(1::bigint, {people} * 20) n"
         ),
-        "ANALYZE".to_string(),
     ];
+    // Indexes are made after the rows, which is faster.
+    let made: Vec<String> = sqlx::query_scalar(
+        "SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = 'activity'::regclass AND NOT i.indisprimary",
+    )
+    .fetch_all(&mut *db)
+    .await
+    .expect("indexes");
+    let indexes = ["DROP INDEX activity_person, activity_ticket, activity_type".to_owned()];
+    let statements = indexes.into_iter().chain(statements).chain(made).chain(["VACUUM ANALYZE".to_owned()]);
     for sql in statements {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *db).await.expect("filled");
     }
@@ -36,11 +44,16 @@ async fn fill(db: &mut PgConnection, people: i64) {
 #[ignore = "a measurement"]
 async fn everybody_is_asked() {
     let people = std::env::var("DESKBRIDGE_PEOPLE").ok().and_then(|people| people.parse().ok()).unwrap_or(20_000);
-    let mut db = PgConnection::connect(&support::database()).await.expect("the database answers");
     let now = NOW.parse().expect("a time");
-    let (before, after) = (now - chrono::Months::new(4), now + chrono::Months::new(1));
-    deskbridge::db::partition::ensure_months(&mut db, before, after).await.expect("partitions");
-    fill(&mut db, people).await;
+    // A database that was filled before need not be filled again.
+    let filled = std::env::var("DESKBRIDGE_FILLED").ok();
+    let url = filled.clone().unwrap_or_else(support::database);
+    let mut db = PgConnection::connect(&url).await.expect("the database answers");
+    if filled.is_none() {
+        let (before, after) = (now - chrono::Months::new(4), now + chrono::Months::new(1));
+        deskbridge::db::partition::ensure_months(&mut db, before, after).await.expect("partitions");
+        fill(&mut db, people).await;
+    }
     let filter = read(&json!({"all": [
         {"field": "zd.tier", "is": "gold"},
         {"field": "zd.seats", "greater_than": 10},
@@ -49,10 +62,10 @@ async fn everybody_is_asked() {
         {"activity": "zd.satisfaction.rated", "count": 0, "within": "14 days"},
     ]}));
     let filter = filter.expect("a filter");
-    for _ in 0..3 {
+    for _ in 0..7 {
         let started = Instant::now();
         let moment = Moment { now, zone: chrono_tz::Tz::UTC };
-        let found = find(&mut db, 1, &filter, Among::Everybody, moment).await.expect("found").len();
+        let found = find(&mut db, 1, &filter, moment).await.expect("found").len();
         eprintln!("{found} of {people} people in {} ms", started.elapsed().as_millis());
     }
 }
