@@ -255,6 +255,9 @@ impl Reading<'_> {
                 Stream::ALL.into_iter().filter(|stream| stream.waits_for().contains(&self.stream)).collect();
             db::checkpoint::set_due(&mut tx, self.source.id, &waiting, env.now).await?;
         }
+        if ended && self.stream == Stream::Users {
+            db::activation::after_sync(&mut tx, self.source.workspace_id, self.source.id, env.now).await?;
+        }
         if ended && !db::job::finish(&mut tx, self.lease).await? {
             return Err(FlowError::LeaseLost);
         }
