@@ -60,6 +60,10 @@ sections! {
         contacts_every_secs: u64, others_every_secs: u64, webhook_check_secs: u64, refresh_warning_days: u32,
         #[serde(deserialize_with = "user_agent")] user_agent: String,
     }
+    /// `[activation]`: how records are written.
+    Activation {
+        records_per_call: usize, users_per_second: u32, jobs_in_flight: usize, poll_ms: u64, settle_secs: u64,
+    }
     /// `[retention]`: how long what is kept.
     Retention {
         activity_days: u32, raw_event_days: u32, dead_letter_days: u32, run_days: u32,
@@ -117,6 +121,7 @@ pub struct Settings {
     pub webhook: Webhook,
     pub worker: Worker,
     pub zendesk: Zendesk,
+    pub activation: Activation,
     pub retention: Retention,
     pub privacy: Privacy,
     pub workspace: Workspace,
@@ -175,6 +180,7 @@ impl Settings {
         let settings = Self::gather(&mut layers, secret_key, previous);
         if let Some(settings) = &settings {
             settings.check_limits(&mut layers);
+            settings.check_activation(&mut layers);
             settings.check_texts(&mut layers);
         }
         layers.verdict()?;
@@ -191,6 +197,7 @@ impl Settings {
         let (database, public) = (layers.section("database"), layers.section("public"));
         let (admin, webhook) = (layers.section("admin"), layers.section("webhook"));
         let (worker, zendesk) = (layers.section("worker"), layers.section("zendesk"));
+        let activation = layers.section("activation");
         let (retention, privacy) = (layers.section("retention"), layers.section("privacy"));
         let (workspace, log, shutdown) =
             (layers.section("workspace"), layers.section("log"), layers.section("shutdown"));
@@ -208,6 +215,7 @@ impl Settings {
             webhook: webhook?,
             worker: worker?,
             zendesk: zendesk?,
+            activation: activation?,
             retention: retention?,
             privacy: privacy?,
             workspace: workspace?,
@@ -285,6 +293,18 @@ impl Settings {
         require(share, "zendesk.requests_share", "must be above 0 and at most 1");
         require(urgent, "zendesk.urgent_share", "must be 0 to 0.5");
         require((1..=1_000).contains(&zendesk.page_size), "zendesk.page_size", "must be 1 to 1000");
+    }
+
+    /// How records may be written.
+    fn check_activation(&self, layers: &mut Layers) {
+        let (zendesk, worker) = (&self.zendesk, &self.worker);
+        let mut require = |right, key, what: &str| layers.require(right, key, what);
+        let activation = &self.activation;
+        let calls = (1..=100).contains(&activation.records_per_call) && activation.users_per_second >= 1;
+        require(calls, "activation.records_per_call", "must be 1 to 100, and activation.users_per_second 1 or more");
+        require((1..=30).contains(&activation.jobs_in_flight), "activation.jobs_in_flight", "must be 1 to 30");
+        let late = activation.settle_secs > zendesk.timeout_secs && activation.settle_secs > worker.lease_secs;
+        require(late, "activation.settle_secs", "must be above zendesk.timeout_secs and worker.lease_secs");
     }
 
     /// Texts that must be there, or be of a form.

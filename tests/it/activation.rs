@@ -2,5 +2,6 @@
 
 mod always;
 mod define;
+mod rows;
 mod sell;
 mod wire;

@@ -4,12 +4,17 @@
 pub mod adopt;
 pub mod alert;
 pub mod always;
+pub mod call;
 pub mod control;
 pub mod env;
+pub mod hold;
+pub mod look;
 pub mod manage;
+pub mod matching;
 pub mod plan;
 pub mod poll;
 pub mod preflight;
+pub mod results;
 pub mod route;
 pub mod rows;
 pub mod run;

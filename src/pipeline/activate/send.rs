@@ -1,1 +1,415 @@
-//! The next records of a run: read in Zendesk, compared, stored as a call, sent.
+//! Planned records on their way to Zendesk: read, compared, stored, sent.
+
+use super::call::{self, BULK_IMPORT_OFF, Member, Stored};
+use super::env::Env;
+use super::hold::Hold;
+use super::look::{Looked, Seen, Way, look};
+use super::results::{self, Final};
+use crate::db;
+use crate::db::delivery::{Delivered, Ledger};
+use crate::db::push_record::Record;
+use crate::db::push_run::Run;
+use crate::db::push_sent::Assigned;
+use crate::model::activation::{KeyKind, Target};
+use crate::model::job::Lease;
+use crate::model::push::{Changes, Fault, RecordState, Remote, RunKind, RunState};
+use crate::pipeline::context::{Context, FlowError};
+use crate::rules::activation::diff::{Decision, Terms, diff, excerpt, tags_after};
+use crate::rules::activation::ledger;
+use crate::zendesk::push::{Call, Item};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+/// Records looked at together where they are created one by one, one a second.
+const SINGLES: usize = 10;
+
+/// Calls that a record needs at most: itself, joining, leaving, each twice.
+const MAX_CALLS: i16 = 6;
+
+/// What a round of sending did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sent {
+    /// Records that were looked at: 0 when none can be sent now.
+    pub records: usize,
+    /// How long to wait before the next round.
+    pub wait: Option<Duration>,
+}
+
+/// A record, what Zendesk has of it and what is to be done.
+struct Verdict {
+    record: Record,
+    remote: Option<Remote>,
+    entry: Delivered,
+    decision: Decision,
+}
+
+/// Records that go by the same call.
+type Batch = Vec<(Verdict, Member)>;
+
+/// What one round works with.
+struct Round<'a> {
+    ctx: &'a Context,
+    env: &'a Env,
+    run: &'a Run,
+    terms: Terms,
+    /// A plan takes before-images and sends nothing.
+    reads_only: bool,
+    /// Users are created one by one.
+    singly: bool,
+}
+
+/// Takes the next planned records of a run and sends what differs; of a plan that reads, only before-images are taken.
+pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<Sent, FlowError> {
+    let mut hold = Hold::new(ctx, lease);
+    let (settings, source) = (&ctx.settings.activation, env.source.id);
+    let terms = Terms::of(&env.activation, &env.fields);
+    let terms = if run.kind == RunKind::Undo { terms.for_undo() } else { terms };
+    let reads_only = run.kind == RunKind::Plan && run.state == RunState::Reading;
+    let (records, singly) = {
+        let mut db = ctx.pool.acquire().await?;
+        let full = db::push_job::open(&mut db, env.workspace, source).await?.len() >= settings.jobs_in_flight;
+        if full && !reads_only {
+            return Ok(Sent { records: 0, wait: Some(Duration::from_millis(settings.poll_ms)) });
+        }
+        let hour = ctx.clock.now() - chrono::Duration::hours(1);
+        let refused = db::push_job::refused(&mut db, env.workspace, source, BULK_IMPORT_OFF, hour).await?;
+        let singly = refused.is_some() && env.activation.key.create;
+        let most = settings.records_per_call.min(settings.users_per_second as usize);
+        let most = if singly { most.min(SINGLES) } else { most };
+        let place = (run.id, source);
+        (db::push_record::take(&mut db, env.workspace, place, run.stage, most as i64).await?, singly)
+    };
+    if records.is_empty() {
+        return Ok(Sent::default());
+    }
+    let taken = records.len();
+    let round = Round { ctx, env, run, terms, reads_only, singly };
+    let way =
+        Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms: &round.terms };
+    let looked = look(way, &records).await?;
+    let verdicts = round.judge(records, &looked).await?;
+    let writes = verdicts.iter().filter(|verdict| matches!(verdict.decision, Decision::Write { .. })).count();
+    if !reads_only {
+        round.pace(writes).await?;
+    }
+    let calls = round.store(&mut hold, verdicts, &looked).await?;
+    let wait = call::send(ctx, &mut hold, env, calls).await?;
+    Ok(Sent { records: taken, wait })
+}
+
+impl Round<'_> {
+    /// Decides about each record. Those whose record in Zendesk is in another call wait for it.
+    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<Vec<Verdict>, FlowError> {
+        let workspace = self.env.workspace;
+        let id = |record: &Record| match looked.seen.get(&record.seq) {
+            Some(Seen::One(remote)) => Some(remote.id.clone()),
+            _ => record.record_id.clone(),
+        };
+        let ids: Vec<Option<String>> = records.iter().map(id).collect();
+        let rows: Vec<&str> = records.iter().map(|record| record.row_key.as_str()).collect();
+        let (entries, busy, twins) = {
+            let mut db = self.ctx.pool.acquire().await?;
+            let entries = db::delivery::load(&mut db, workspace, self.env.id, &rows).await?;
+            let known: Vec<&str> = ids.iter().flatten().map(String::as_str).collect();
+            let busy = db::push_sent::busy(&mut db, workspace, self.env.source.id, &known).await?;
+            let keys = |(record, id): (&Record, &Option<String>)| match id {
+                None => record.key_value.clone(),
+                Some(_) => None,
+            };
+            let keys: Vec<Option<String>> = records.iter().zip(&ids).map(keys).collect();
+            let (ids, keys) = (as_texts(&ids), as_texts(&keys));
+            (entries, busy, db::push_sent::twins(&mut db, workspace, self.run.id, (&rows, &ids, &keys)).await?)
+        };
+        let same = twins_here(&records, &ids);
+        let mut entries: HashMap<String, Delivered> =
+            entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
+        let mut verdicts = Vec::new();
+        for (record, id) in records.into_iter().zip(ids) {
+            if id.as_ref().is_some_and(|id| busy.contains(id)) && !self.reads_only {
+                self.remember(&record, id).await?;
+                continue;
+            }
+            let (row_key, person_id) = (record.row_key.clone(), record.person_id);
+            let entry = entries.remove(&record.row_key);
+            let entry = entry.unwrap_or_else(|| Delivered { row_key, person_id, ..Delivered::default() });
+            let twin = twins.contains(&record.row_key) || id.is_some_and(|id| same.contains(&id));
+            verdicts.push(self.verdict(record, looked, entry, twin));
+        }
+        Ok(verdicts)
+    }
+
+    /// So that a record that waits for another call is not taken again before it.
+    async fn remember(&self, record: &Record, id: Option<String>) -> Result<(), FlowError> {
+        let waits = Final { record_id: id, ..Final::new(record, RecordState::Planned) };
+        let mut db = self.ctx.pool.acquire().await?;
+        Ok(results::write(&mut db, self.env.workspace, &[waits], self.ctx.clock.now()).await?)
+    }
+
+    fn verdict(&self, record: Record, looked: &Looked, entry: Delivered, twin: bool) -> Verdict {
+        let fail = |fault: Fault| (None, Decision::Fail(fault));
+        let seen = looked.seen.get(&record.seq);
+        let mut entry = entry;
+        let (remote, decision) = match seen {
+            _ if twin => {
+                fail(Fault::new("duplicate_record", "several rows of the run stand for the same record in Zendesk"))
+            }
+            Some(Seen::Several) => fail(Fault::new("ambiguous", "several records in Zendesk have this key")),
+            Some(Seen::Taken(field)) => {
+                let why = "it would be created with a value that belongs to another record in Zendesk";
+                fail(Fault::of(field, "duplicate_value", why))
+            }
+            Some(Seen::One(remote)) => {
+                entry = ledger::of_record(entry, Some(&remote.id));
+                ledger::look_back(&mut entry, remote);
+                (Some((**remote).clone()), self.compare(&record, Some(remote), &entry))
+            }
+            Some(Seen::Nobody) | None => (None, self.compare(&record, None, &entry)),
+        };
+        Verdict { record, remote, entry, decision }
+    }
+
+    fn compare(&self, record: &Record, remote: Option<&Remote>, entry: &Delivered) -> Decision {
+        let applies = self.run.kind == RunKind::Plan && !self.reads_only && record.tries == 0;
+        if applies && record.changes.is_some() {
+            let then: Option<Remote> = record.before.clone().and_then(|before| serde_json::from_value(before).ok());
+            if then != remote.map(|remote| excerpt(remote, &record.wanted)) {
+                let why = "Zendesk has something else now than when the plan was made";
+                return Decision::Fail(Fault::new("changed_since_plan", why));
+            }
+        }
+        let (key, known) = (record.key_value.as_deref(), record.record_id.is_some());
+        let decision = diff(&self.terms, &record.wanted, key, known, remote, Some(entry));
+        match &decision {
+            Decision::Write { .. } if record.tries >= MAX_CALLS => {
+                Decision::Fail(Fault::new("not_kept", "Zendesk does not keep what it was given"))
+            }
+            _ => decision,
+        }
+    }
+
+    /// Waits until the pace allows so many more: what was stored in the last second counts, by whichever daemon.
+    async fn pace(&self, records: usize) -> Result<(), FlowError> {
+        let most = i64::from(self.ctx.settings.activation.users_per_second);
+        loop {
+            let after = self.ctx.clock.now() - chrono::Duration::seconds(1);
+            let recent = {
+                let mut db = self.ctx.pool.acquire().await?;
+                db::push_job::since(&mut db, self.env.workspace, self.env.source.id, after).await?
+            };
+            let sent: i64 = recent.iter().map(|(_, records)| i64::from(*records)).sum();
+            let Some((oldest, _)) = recent.first().filter(|_| sent + records as i64 > most) else { return Ok(()) };
+            self.ctx.clock.sleep_until(*oldest + chrono::Duration::seconds(1)).await;
+        }
+    }
+
+    /// Writes results and stores the calls, in one transaction.
+    async fn store(
+        &self,
+        hold: &mut Hold<'_>,
+        verdicts: Vec<Verdict>,
+        looked: &Looked,
+    ) -> Result<Vec<Stored>, FlowError> {
+        let now = self.ctx.clock.now();
+        let (workspace, source) = (self.env.workspace, self.env.source.id);
+        let (run_id, activation_id) = (self.run.id, self.env.id);
+        let ledger = Ledger { workspace_id: workspace, activation_id, source_id: source, run_id, now };
+        hold.transact(async |tx| {
+            // Somebody may have stopped the run, or taken records out of it, while Zendesk was read.
+            let state = db::push_run::load(tx, workspace, run_id).await?.map(|run| run.state);
+            let seqs: Vec<i64> = verdicts.iter().map(|verdict| verdict.record.seq).collect();
+            let held = match state == Some(self.run.state) {
+                true => db::push_sent::hold(tx, workspace, run_id, &seqs).await?,
+                false => HashSet::new(),
+            };
+            let (mut finals, mut entries) = (Vec::new(), Vec::new());
+            let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
+            for verdict in verdicts.into_iter().filter(|verdict| held.contains(&verdict.record.seq)) {
+                match self.outgoing(&verdict, looked) {
+                    Some((call, member)) => {
+                        batches.entry(call.as_str()).or_insert((call, Vec::new())).1.push((verdict, member));
+                    }
+                    None => {
+                        let (one, entry) = self.finish(verdict);
+                        finals.push(one);
+                        entries.extend(entry);
+                    }
+                }
+            }
+            results::write(tx, workspace, &finals, now).await?;
+            let mut calls = Vec::new();
+            for (call, batch) in batches.into_values() {
+                for part in parts(call, batch) {
+                    let job =
+                        db::push_job::store(tx, workspace, (run_id, source), call.as_str(), part.len(), now).await?;
+                    let (verdicts, members): (Vec<Verdict>, Vec<Member>) = part.into_iter().unzip();
+                    assign(tx, (workspace, run_id, job), &verdicts, &members, now).await?;
+                    entries.extend(verdicts.into_iter().map(|verdict| expected(call, verdict)));
+                    calls.push(Stored { job, run: run_id, call, members });
+                }
+            }
+            db::delivery::put(tx, ledger, &entries).await?;
+            Ok(calls)
+        })
+        .await
+    }
+
+    /// The call that a record goes by, and what is sent for it; None when nothing is.
+    fn outgoing(&self, verdict: &Verdict, looked: &Looked) -> Option<(Call, Member)> {
+        let Decision::Write { changes, .. } = &verdict.decision else { return None };
+        if self.reads_only {
+            return None;
+        }
+        let remote = verdict.remote.as_ref();
+        let call = self.call(remote, changes);
+        let item = |id: Option<String>, changes: Changes| Item { id, key: None, changes, tags: Default::default() };
+        let items = match (call, remote) {
+            (Call::MembershipsCreateMany, Some(remote)) => {
+                let join = |id: &String| Changes { join: [id.clone()].into(), ..Changes::default() };
+                changes.join.iter().map(|id| item(Some(remote.id.clone()), join(id))).collect()
+            }
+            (Call::MembershipsDestroyMany, Some(remote)) => {
+                let own = looked.memberships.iter().filter(|membership| membership.user_id == remote.id);
+                let left = own.filter(|membership| changes.leave.contains(&membership.organization_id));
+                left.map(|membership| item(Some(membership.id.clone()), Changes::default())).collect()
+            }
+            _ => {
+                let key = self.terms.creation_key(verdict.record.key_value.as_deref(), &verdict.record.wanted);
+                let id = remote.map(|remote| remote.id.clone());
+                let key = key.filter(|_| id.is_none());
+                vec![Item { id, key, changes: changes.clone(), tags: tags_after(remote, changes) }]
+            }
+        };
+        Some((call, Member { seq: verdict.record.seq, items }))
+    }
+
+    fn call(&self, remote: Option<&Remote>, changes: &Changes) -> Call {
+        let of_record = !(changes.values.is_empty() && changes.add_tags.is_empty() && changes.remove_tags.is_empty());
+        match (self.env.activation.target, remote) {
+            (Target::SellContacts, _) => Call::SellUpsert,
+            (Target::Organizations, Some(_)) => Call::OrganizationsUpdateMany,
+            // Zendesk finds organizations by their external ids only; a name is unique, so that none is made twice.
+            (Target::Organizations, None) if self.env.activation.key.by == KeyKind::ExternalId => {
+                Call::OrganizationCreateOrUpdate
+            }
+            (Target::Organizations, None) => Call::OrganizationsCreateMany,
+            (Target::Users, None) if self.singly => Call::UserCreateOrUpdate,
+            (Target::Users, None) => Call::UsersCreateOrUpdateMany,
+            (Target::Users, Some(_)) if of_record => Call::UsersUpdateMany,
+            (Target::Users, Some(_)) if !changes.join.is_empty() => Call::MembershipsCreateMany,
+            (Target::Users, Some(_)) => Call::MembershipsDestroyMany,
+        }
+    }
+
+    /// The result of a record for which nothing is sent, and what of the ledger moves with it.
+    fn finish(&self, verdict: Verdict) -> (Final, Option<Delivered>) {
+        let Verdict { record, remote, mut entry, decision } = verdict;
+        let id = remote.map(|remote| remote.id);
+        let confirmed = |entry: &mut Delivered| {
+            (entry.digest, entry.record_id) = (record.digest, id.clone().or(entry.record_id.take()));
+        };
+        match decision {
+            Decision::Unchanged { kept } => {
+                confirmed(&mut entry);
+                // What was sent before is there, and so are its memberships.
+                let state = match record.tries > 0 && record.changes.is_some() {
+                    true if record.before.is_none() => RecordState::Created,
+                    true => RecordState::Updated,
+                    false => RecordState::Unchanged,
+                };
+                let kept = Some(kept).filter(|kept| !kept.is_empty());
+                let done = Final { record_id: id, kept, ..Final::new(&record, state) };
+                (done, Some(entry).filter(|_| !self.reads_only))
+            }
+            // Only where a plan reads.
+            Decision::Write { changes, before, kept } => {
+                let before = before.and_then(|before| serde_json::to_value(before).ok());
+                let kept = Some(kept).filter(|kept| !kept.is_empty());
+                let read = Final::new(&record, RecordState::Read);
+                (Final { record_id: id, before, changes: Some(changes), kept, ..read }, None)
+            }
+            Decision::Skip(fault) => {
+                // Who is deleted needs no second look; others may come.
+                let is_over = fault.class == "deleted" && entry.record_id.is_some() && !self.reads_only;
+                confirmed(&mut entry);
+                (Final::fault(&record, RecordState::Skipped, fault), Some(entry).filter(|_| is_over))
+            }
+            Decision::Fail(fault) => {
+                let fault = Final::fault(&record, RecordState::Failed, fault);
+                (Final { record_id: id, ..fault }, None)
+            }
+        }
+    }
+}
+
+fn as_texts(values: &[Option<String>]) -> Vec<Option<&str>> {
+    values.iter().map(Option::as_deref).collect()
+}
+
+/// Records of Zendesk for which several rows among these stand.
+fn twins_here(records: &[Record], ids: &[Option<String>]) -> HashSet<String> {
+    let mut first: HashMap<&str, &str> = HashMap::new();
+    let pairs = records.iter().zip(ids).filter_map(|(record, id)| Some((record.row_key.as_str(), id.as_deref()?)));
+    pairs
+        .filter(|(row, id)| first.insert(id, row).is_some_and(|other| other != *row))
+        .map(|(_, id)| id.into())
+        .collect()
+}
+
+/// As many records together as a call takes: a hundred items, or one record.
+fn parts(call: Call, batch: Batch) -> Vec<Batch> {
+    let most = if call.is_bulk() { crate::zendesk::push::MAX_ITEMS } else { 1 };
+    let (mut parts, mut items): (Vec<Batch>, usize) = (Vec::new(), 0);
+    for (verdict, mut member) in batch {
+        // What does not fit is sent when the record is looked at again.
+        member.items.truncate(most);
+        items += member.items.len();
+        match parts.last_mut() {
+            Some(part) if items <= most => part.push((verdict, member)),
+            _ => {
+                items = member.items.len();
+                parts.push(vec![(verdict, member)]);
+            }
+        }
+    }
+    parts
+}
+
+async fn assign(
+    db: &mut sqlx::PgConnection,
+    (workspace, run, job): (i64, i64, i64),
+    verdicts: &[Verdict],
+    members: &[Member],
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<(), FlowError> {
+    let places = call::places(members);
+    let assigned = verdicts.iter().zip(&places).filter_map(|(verdict, (seq, place))| {
+        let Decision::Write { changes, before, kept } = &verdict.decision else { return None };
+        // A record of which a part has arrived keeps what it had before, and all that was to change.
+        let first = !(verdict.record.tries > 0 && verdict.record.changes.is_some());
+        Some(Assigned {
+            seq: *seq,
+            record_id: verdict.remote.as_ref().map(|remote| remote.id.as_str()),
+            before: before.as_ref().filter(|_| first),
+            changes: Some(changes).filter(|_| first),
+            kept: Some(kept).filter(|kept| first && !kept.is_empty()),
+            job_index: *place,
+        })
+    });
+    let assigned: Vec<Assigned<'_>> = assigned.collect();
+    Ok(db::push_sent::assign(db, workspace, (run, job), &assigned, now).await?)
+}
+
+/// The entry of the ledger while the record is on its way.
+fn expected(call: Call, verdict: Verdict) -> Delivered {
+    let mut entry = verdict.entry;
+    entry.record_id = verdict.remote.map(|remote| remote.id).or(entry.record_id.take());
+    if let Decision::Write { changes, .. } = &verdict.decision {
+        match call {
+            Call::MembershipsCreateMany | Call::MembershipsDestroyMany => {
+                ledger::expect_memberships(&mut entry, changes)
+            }
+            _ => ledger::expect(&mut entry, changes),
+        }
+    }
+    entry
+}

@@ -107,6 +107,11 @@ impl Terms {
             .or_else(|| Some((KeyKind::Email, of(address)?)))
     }
 
+    /// True when one who is not there would be created.
+    pub fn creates(&self, wanted: &Wanted) -> bool {
+        self.create && !self.is_exit(wanted)
+    }
+
     /// True when the row only says that somebody left: no membership of an audience, no tag, nothing else.
     fn is_exit(&self, wanted: &Wanted) -> bool {
         let value = |(name, value): (&String, &Value)| {
@@ -160,7 +165,7 @@ fn is_custom(name: &str) -> bool {
 
 /// One who is not there (Amperity's rules: name, or e-mail, or external id).
 fn create(terms: &Terms, wanted: &Wanted, key_value: Option<&str>) -> Decision {
-    if !terms.create || terms.is_exit(wanted) {
+    if !terms.creates(wanted) {
         return Decision::Skip(Fault::new("not_in_zendesk", "no record in Zendesk has this key"));
     }
     let key = terms.creation_key(key_value, wanted);
