@@ -7,6 +7,7 @@ use crate::config::ConfigError;
 use crate::db::pool::Unfit;
 use crate::pipeline::activate::stored::ActivationError;
 use crate::pipeline::audience::AudienceError;
+use crate::pipeline::context::FlowError;
 use crate::pipeline::lifecycle::LifecycleError;
 use crate::private_postgres::PrivatePostgresError;
 use crate::telemetry;
@@ -47,6 +48,8 @@ pub enum DemoError {
     Task(String),
     #[error("the demo's own example is not understood: {0}")]
     Example(String),
+    #[error(transparent)]
+    Flow(#[from] FlowError),
     #[error(transparent)]
     Audience(#[from] AudienceError),
     #[error(transparent)]

@@ -178,6 +178,8 @@ fn settings(
         ("DESKBRIDGE__ZENDESK__REQUESTS_PER_MINUTE", "2500".to_string()),
         ("DESKBRIDGE__ZENDESK__INCREMENTAL_PER_MINUTE", "30".to_string()),
         ("DESKBRIDGE__WORKER__LEASE_SECS", lease_secs.to_string()),
+        // Above the lease, in simulated seconds as well.
+        ("DESKBRIDGE__ACTIVATION__SETTLE_SECS", (lease_secs * 2.0).to_string()),
         ("DESKBRIDGE__WORKER__POLL_INTERVAL_MS", (250.0 * speed.max(1.0)).round().to_string()),
         ("DESKBRIDGE__SHUTDOWN__GRACE_SECS", "5".to_string()),
     ];

@@ -87,7 +87,7 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
 }
 
 /// The target fields of an account, read at most every few minutes.
-async fn fields(
+pub async fn fields(
     ctx: &Context,
     source: &Source,
     client: &Client,

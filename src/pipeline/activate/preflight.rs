@@ -1,7 +1,9 @@
 //! Target fields of the account, looked at before anything is sent; missing ones created on request.
 
-use super::env::{Env, forget_fields};
+use super::env::{Env, fields, forget_fields};
+use crate::model::activation::Activation;
 use crate::model::push::Fault;
+use crate::model::source::Source;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::preflight::check;
 use crate::zendesk::push;
@@ -17,20 +19,32 @@ pub struct Preflight {
     pub remarks: Vec<String>,
 }
 
-/// Looks at the fields; with `create`, missing custom ones are made with the type that their mapping needs, and the activation is to be
-/// opened anew.
+/// Looks at the fields of an open activation; with `create`, missing custom ones are made with the type that their mapping needs, and
+/// the activation is to be opened anew.
 pub async fn preflight(ctx: &Context, env: &Env, create: bool) -> Result<Preflight, FlowError> {
+    look(ctx, &env.source, &env.activation, create).await
+}
+
+/// The same for one that is not stored yet: so that its fields are there when it is.
+pub async fn look(
+    ctx: &Context,
+    source: &Source,
+    activation: &Activation,
+    create: bool,
+) -> Result<Preflight, FlowError> {
+    let client = ctx.client(source)?;
+    let fields = fields(ctx, source, &client, activation.target).await?;
     let region = Some(ctx.settings.privacy.default_region.as_str()).filter(|region| !region.is_empty());
-    let checked = check(&env.activation, &env.fields, region);
+    let checked = check(activation, &fields, region);
     let (mut problems, mut created) = (checked.problems, Vec::new());
     for field in checked.missing.iter().filter(|_| create) {
         let key = field.name.rsplit('.').next().unwrap_or(&field.name);
-        push::create_field(&env.client, env.activation.target, field, key).await?;
+        push::create_field(&client, activation.target, field, key).await?;
         problems.retain(|fault| fault.field.as_deref() != Some(field.name.as_str()));
         created.push(field.name.clone());
     }
     if !created.is_empty() {
-        forget_fields(ctx, env.source.id);
+        forget_fields(ctx, source.id);
     }
     Ok(Preflight { problems, created, remarks: checked.remarks })
 }
