@@ -20,6 +20,7 @@ pub mod push;
 pub mod raw_event;
 pub mod record;
 pub mod retention;
+pub mod row;
 pub mod source;
 pub mod stream;
 pub mod ticket;

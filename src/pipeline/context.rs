@@ -4,6 +4,8 @@ use super::budgets::Shared;
 use super::keeper::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::model::activation::Target;
+use crate::model::push::TargetField;
 use crate::model::record::digest;
 use crate::model::source::{Credentials, Source, SourceSettings};
 use crate::secret::Sealer;
@@ -12,6 +14,7 @@ use crate::zendesk::decode::DecodeContext;
 use crate::zendesk::limiter::{Alone, Ledger};
 use crate::zendesk::oauth::{App, TokenEndpoint};
 use crate::zendesk::purse::Shares;
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,11 +39,16 @@ pub struct Context {
     pub stop: CancellationToken,
     /// Renewals of tokens that are under way: a stop waits for them, since what they bring has no other copy.
     pub renewals: TaskTracker,
+    /// Target fields of accounts, by source, with the time at which they were read.
+    pub target_fields: Arc<Mutex<HashMap<(i64, Target), KnownFields>>>,
     clients: Arc<Mutex<HashMap<i64, Cached>>>,
 }
 
 /// A client, with the digest of what it was made from.
 type Cached = (i64, Arc<Client>);
+
+/// Target fields of an account, and when they were read.
+pub type KnownFields = (DateTime<Utc>, Arc<Vec<TargetField>>);
 
 /// Why a flow did not reach its end.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +98,8 @@ impl Context {
     /// A context with no clients yet.
     pub fn new(pool: PgPool, clock: Clock, settings: Arc<Settings>, sealer: Arc<Sealer>, holder: &str) -> Context {
         let stop = CancellationToken::new();
-        let (renewals, clients) = (TaskTracker::new(), Arc::default());
-        Context { pool, clock, settings, sealer, holder: holder.into(), stop, renewals, clients }
+        let (renewals, clients, target_fields) = (TaskTracker::new(), Arc::default(), Arc::default());
+        Context { pool, clock, settings, sealer, holder: holder.into(), stop, renewals, target_fields, clients }
     }
 
     /// The client of a source: the same one as long as its credentials and limits stay the same, so that its limiter
@@ -103,6 +111,7 @@ impl Context {
                 &source.credentials,
                 source.settings.requests_per_minute,
                 source.settings.incremental_per_minute,
+                source.settings.write,
             ),
             0,
         );
@@ -165,15 +174,16 @@ impl Context {
             source_id: source.id,
             source: name.to_string(),
             app: App { client_id: client_id.clone(), client_secret: client_secret.clone() },
-            endpoint: self.token_endpoint(name, base_url)?,
+            endpoint: self.token_endpoint(name, base_url, source.settings.write)?,
             known: Mutex::default(),
             one: tokio::sync::Mutex::default(),
         }))
     }
 
-    /// The token endpoint of an account.
-    pub fn token_endpoint(&self, name: &str, base_url: &str) -> Result<TokenEndpoint, FlowError> {
-        Ok(TokenEndpoint::new(&self.options(name, base_url, &SourceSettings::default()))?)
+    /// The token endpoint of an account; with `write` its tokens may write users and organizations.
+    pub fn token_endpoint(&self, name: &str, base_url: &str, write: bool) -> Result<TokenEndpoint, FlowError> {
+        let settings = SourceSettings { write, ..SourceSettings::default() };
+        Ok(TokenEndpoint::new(&self.options(name, base_url, &settings))?)
     }
 
     fn options(&self, name: &str, base_url: &str, settings: &SourceSettings) -> ClientOptions {
@@ -188,6 +198,7 @@ impl Context {
                 true => concat!("deskbridge/", env!("CARGO_PKG_VERSION")).to_string(),
                 false => zendesk.user_agent.clone(),
             },
+            write: settings.write,
             shares: Shares {
                 requests: settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute),
                 exports: settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),

@@ -5,5 +5,7 @@ mod bad;
 mod bed;
 mod crash;
 mod define;
+mod echo;
+mod rows;
 mod sell;
 mod wire;

@@ -1,10 +1,20 @@
 //! What a run of an activation works with.
 
-use crate::model::activation::Activation;
+use super::stored::Stored;
+use crate::db;
+use crate::model::activation::{Activation, Target};
 use crate::model::push::TargetField;
-use crate::model::source::Source;
+use crate::model::source::{Source, SourceState};
+use crate::pipeline::context::{Context, FlowError};
+use crate::rules::activation::row::Forming;
+use crate::secret::Sealer;
 use crate::zendesk::client::Client;
-use std::sync::Arc;
+use crate::zendesk::push;
+use chrono::Duration;
+use std::sync::{Arc, PoisonError};
+
+/// For how long the definitions of an account's fields are taken for known. A field that Zendesk refuses is looked at anew at once.
+const FIELDS_KNOWN_FOR: Duration = Duration::minutes(5);
 
 /// An activation, ready to run.
 #[derive(Clone)]
@@ -21,4 +31,82 @@ pub struct Env {
     pub client: Arc<Client>,
     /// The target fields that the account has.
     pub fields: Arc<Vec<TargetField>>,
+    /// How its rows are formed.
+    pub forming: Arc<Forming>,
+    /// Numbers of the audiences that it looks at, in the order of `forming.audiences()`.
+    pub audiences: Arc<Vec<i64>>,
+    /// Keyed digests of suppressed addresses.
+    pub sealer: Arc<Sealer>,
+}
+
+/// Opens an activation: its source must be live, its audiences there.
+///
+/// # Errors
+/// When the source is not connected or paused, an audience is gone (its members would all seem to have left), or Zendesk does not answer.
+pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
+    let mut db = ctx.pool.acquire().await?;
+    let missing = || FlowError::State(format!("the source of activation {} is not there any more", stored.name));
+    let source = db::source::get(&mut db, stored.source_id).await?.ok_or_else(missing)?;
+    let workspace = source.workspace_id;
+    let known = db::audience::all(&mut db, workspace).await?;
+    drop(db);
+    if !matches!(source.state, SourceState::Syncing | SourceState::Connected) {
+        return Err(FlowError::State(format!(
+            "source {} is {}, so nothing is written to it",
+            source.name,
+            source.state.as_str()
+        )));
+    }
+    if source.paused_at.is_some() {
+        return Err(FlowError::State(format!("source {} is paused, so nothing is written to it", source.name)));
+    }
+    let client = ctx.client(&source)?;
+    let activation = stored.activation.clone();
+    let fields = fields(ctx, &source, &client, activation.target).await?;
+    let region = Some(ctx.settings.privacy.default_region.as_str()).filter(|region| !region.is_empty());
+    let forming = Forming::new(&activation, &fields, region)
+        .map_err(|fault| FlowError::State(format!("activation {}: {}", stored.name, fault.reason)))?;
+    let number = |name: &String| {
+        let found = known.iter().find(|audience| audience.name == *name).map(|audience| audience.id);
+        found.ok_or_else(|| {
+            FlowError::State(format!("activation {} names audience {name:?}, which is not there", stored.name))
+        })
+    };
+    let audiences = forming.audiences().iter().map(number).collect::<Result<Vec<_>, _>>()?;
+    Ok(Env {
+        workspace,
+        id: stored.id,
+        activation,
+        source,
+        client,
+        fields,
+        forming: Arc::new(forming),
+        audiences: Arc::new(audiences),
+        sealer: ctx.sealer.clone(),
+    })
+}
+
+/// The target fields of an account, read at most every few minutes.
+async fn fields(
+    ctx: &Context,
+    source: &Source,
+    client: &Client,
+    target: Target,
+) -> Result<Arc<Vec<TargetField>>, FlowError> {
+    let (now, key) = (ctx.clock.now(), (source.id, target));
+    let fresh =
+        |(read_at, fields): &(_, Arc<Vec<TargetField>>)| (now - *read_at < FIELDS_KNOWN_FOR).then(|| fields.clone());
+    let known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(fresh);
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let read = Arc::new(push::fields(client, target).await?);
+    ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner).insert(key, (now, read.clone()));
+    Ok(read)
+}
+
+/// Makes the next [`open`] read the fields of the source anew: Zendesk refused one, or one was made.
+pub fn forget_fields(ctx: &Context, source_id: i64) {
+    let mut known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
+    known.retain(|(source, _), _| *source != source_id);
 }
