@@ -14,6 +14,7 @@ use deskbridge::pipeline::activate::env::Env;
 use deskbridge::pipeline::activate::{poll, send};
 use deskbridge::pipeline::context::{Context, FlowError};
 use deskbridge::rules::activation::read;
+use deskbridge::rules::activation::row::Forming;
 use deskbridge::zendesk::push;
 use serde_json::{Value, json};
 use std::future::Future;
@@ -121,6 +122,7 @@ impl Bed {
     pub async fn env(&self, ctx: &Context) -> Result<Env, FlowError> {
         let client = ctx.client(&self.source)?;
         let fields = push::fields(&client, self.activation.target).await?;
+        let forming = Forming::new(&self.activation, &fields, None).expect("it can be formed");
         Ok(Env {
             workspace: 1,
             id: 1,
@@ -128,6 +130,9 @@ impl Bed {
             source: self.source.clone(),
             client,
             fields: Arc::new(fields),
+            forming: Arc::new(forming),
+            audiences: Arc::default(),
+            sealer: ctx.sealer.clone(),
         })
     }
 
