@@ -182,6 +182,20 @@ pub async fn set_next(db: &mut PgConnection, workspace_id: i64, id: i64, next_at
     Ok(())
 }
 
+/// The contacts of a source have been read to their end: activations that run after that are due by their clocks at once.
+pub async fn after_sync(db: &mut PgConnection, workspace_id: i64, source_id: i64, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "UPDATE activation SET next_at = $3 WHERE workspace_id = $1 AND source_id = $2 AND paused_at IS NULL
+           AND definition #> '{when,after_sync}' = 'true'::jsonb",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Notes what is wrong with it and what to do, or that nothing is. Since when is kept while something is.
 pub async fn set_trouble(
     db: &mut PgConnection,

@@ -19,12 +19,17 @@ pub struct Touched {
     pub need: String,
 }
 
-/// Whether anybody looks at anything: else nothing needs to be compared.
-pub async fn any(db: &mut PgConnection, workspace_id: i64) -> Result<bool> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM looked_at WHERE workspace_id = $1)")
-        .bind(workspace_id)
-        .fetch_one(db)
-        .await
+/// Whether anybody looks at anything, else nothing needs to be compared; and whether activations write to the source, else
+/// nothing that it says can be our own word.
+pub async fn followed(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<(bool, bool)> {
+    sqlx::query_as(
+        "SELECT EXISTS (SELECT 1 FROM looked_at WHERE workspace_id = $1),
+                EXISTS (SELECT 1 FROM activation WHERE workspace_id = $1 AND source_id = $2)",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .fetch_one(db)
+    .await
 }
 
 /// Notes what changed about whom.

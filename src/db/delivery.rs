@@ -151,3 +151,50 @@ pub async fn update(db: &mut PgConnection, ledger: Ledger, entries: &[Delivered]
     .await?;
     Ok(())
 }
+
+/// What came of activations for a record of users: whose it is, as far as that is known, and what it was given.
+pub struct Given {
+    /// The record; None while a call that creates it is under way.
+    pub record_id: Option<String>,
+    /// Whose row it is.
+    pub person_id: Option<i64>,
+    /// Values of ours that Zendesk confirmed.
+    pub written: std::collections::BTreeMap<String, Written>,
+    /// Values on their way.
+    pub pending: crate::model::push::Values,
+    /// What the activation looks at.
+    pub needs: Vec<String>,
+}
+
+/// What users of a source were given: these records, and records of these people that are just being created.
+pub async fn of_records(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    records: &[&str],
+    people: &[i64],
+) -> Result<Vec<Given>> {
+    let rows = sqlx::query(
+        "SELECT d.record_id, d.person_id, d.written, d.pending, a.needs FROM activation a
+         JOIN delivery d ON d.workspace_id = a.workspace_id AND d.activation_id = a.id
+         WHERE a.workspace_id = $1 AND a.definition ->> 'target' = 'users' AND d.source_id = $2
+           AND (d.record_id = ANY($3) OR d.record_id IS NULL AND d.pending IS NOT NULL AND d.person_id = ANY($4))",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(records)
+    .bind(people)
+    .fetch_all(db)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Given {
+                record_id: row.try_get("record_id")?,
+                person_id: row.try_get("person_id")?,
+                written: row.try_get::<Json<_>, _>("written")?.0,
+                pending: row.try_get::<Option<Json<_>>, _>("pending")?.map(|json| json.0).unwrap_or_default(),
+                needs: row.try_get("needs")?,
+            })
+        })
+        .collect()
+}

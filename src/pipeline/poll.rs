@@ -255,6 +255,9 @@ impl Reading<'_> {
                 Stream::ALL.into_iter().filter(|stream| stream.waits_for().contains(&self.stream)).collect();
             db::checkpoint::set_due(&mut tx, self.source.id, &waiting, env.now).await?;
         }
+        if ended && self.stream == Stream::Users {
+            db::activation::after_sync(&mut tx, self.source.workspace_id, self.source.id, env.now).await?;
+        }
         if ended && !db::job::finish(&mut tx, self.lease).await? {
             return Err(FlowError::LeaseLost);
         }
@@ -364,7 +367,10 @@ async fn is_replaced(
     stream: Stream,
     failure: &FlowError,
 ) -> Result<bool, FlowError> {
-    let absent = matches!(failure, FlowError::Zendesk(ApiError { kind: Kind::NotFound | Kind::Forbidden(_), .. }));
+    let absent = matches!(
+        failure,
+        FlowError::Zendesk(ApiError { kind: Kind::NotFound | Kind::Forbidden(_) | Kind::MissingScope, .. })
+    );
     let Some(alternative) = stream.alternative().filter(|_| absent) else { return Ok(false) };
     let alternative = db::checkpoint::get(db, source.id, alternative).await?;
     Ok(alternative.is_some_and(|other| other.caught_up_at.is_some() && other.error.is_none()))

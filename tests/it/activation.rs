@@ -2,6 +2,7 @@
 
 mod always;
 mod define;
+mod echo;
 mod rows;
 mod sell;
 mod wire;

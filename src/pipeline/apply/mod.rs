@@ -2,6 +2,7 @@
 //! Loads what it needs with one statement a table, decides in `rules/`, writes with one statement a table (invariant 4).
 
 mod activities;
+mod echoes;
 mod env;
 mod merges;
 mod organizations;

@@ -1,5 +1,6 @@
 //! People of a batch: load the directory, plan in `rules::people`, write the plan.
 
+use super::echoes::strip_echoes;
 use super::env::{Env, Known};
 use crate::db;
 use crate::db::agent::AgentRow;
@@ -47,10 +48,14 @@ pub async fn apply(
         let barred = load(db, env, &records, &mut directory).await?;
         let unlinked = records.iter().filter(|record| !directory.links.contains_key(&record.record_id)).count();
         let mut ids = db::person::reserve_ids(db, unlinked).await?.into_iter();
-        let before = match db::audience_touched::any(db, workspace).await? {
-            true => directory.people.clone(),
+        let (looked_at, written_to) = db::audience_touched::followed(db, workspace, source).await?;
+        let before = if looked_at { directory.people.clone() } else { HashMap::new() };
+        let echoes = match written_to {
+            true => strip_echoes(db, env, &records, &mut directory).await?,
             false => HashMap::new(),
         };
+        let records: Vec<&PersonRecord> =
+            records.iter().enumerate().map(|(index, record)| echoes.get(&index).unwrap_or(record)).collect();
         let planning =
             Context { source_id: source, settings: &env.source.settings, now: env.now, seen: &seen, barred: &barred };
         let mut plan = plan(&records, &mut directory, &mut ids, &planning);

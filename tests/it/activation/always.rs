@@ -9,11 +9,11 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An activation as its row alone: what routes changes reads no more of it.
+/// An activation as its row alone, for which nothing is tried: what routes changes reads no more of it.
 async fn listen(world: &World, name: &str, needs: &[&str]) -> i64 {
     sqlx::query_scalar(
-        "INSERT INTO activation (workspace_id, name, title, source_id, definition, needs, always, stage, created_at, updated_at)
-         VALUES (1, $1, '', (SELECT id FROM source), '{}', $2, true, 4, $3, $3) RETURNING id",
+        "INSERT INTO activation (workspace_id, name, title, source_id, definition, needs, always, stage, held_until, created_at, updated_at)
+         VALUES (1, $1, '', (SELECT id FROM source), '{}', $2, true, 4, $3::timestamptz + interval '1 year', $3, $3) RETURNING id",
     )
     .bind(name)
     .bind(needs)
