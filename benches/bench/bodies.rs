@@ -8,8 +8,11 @@ use sqlx::{PgPool, Row};
 use std::net::SocketAddr;
 
 /// A ticket that webhooks are about.
+#[derive(Clone)]
 pub struct Ticket {
     id: i64,
+    /// The person who asked for it.
+    pub person: i64,
     requester: String,
     subject: String,
     created_at: DateTime<Utc>,
@@ -18,7 +21,7 @@ pub struct Ticket {
 /// Tickets of the source that have a known requester.
 pub async fn tickets(db: &PgPool, source: i64) -> Result<Vec<Ticket>> {
     let rows = sqlx::query(
-        "SELECT id, requester_record_id, coalesce(subject, '') AS subject, created_at FROM ticket
+        "SELECT id, person_id, requester_record_id, coalesce(subject, '') AS subject, created_at FROM ticket
          WHERE source_id = $1 AND person_id IS NOT NULL AND created_at IS NOT NULL AND deleted_at IS NULL ORDER BY id",
     )
     .bind(source)
@@ -26,6 +29,7 @@ pub async fn tickets(db: &PgPool, source: i64) -> Result<Vec<Ticket>> {
     .await?;
     let ticket = |row: &sqlx::postgres::PgRow| Ticket {
         id: row.get("id"),
+        person: row.get("person_id"),
         requester: row.get("requester_record_id"),
         subject: row.get("subject"),
         created_at: row.get("created_at"),
@@ -43,18 +47,38 @@ pub fn requests(tickets: &[Ticket], to: SocketAddr, secret: &str, burst: usize, 
         // Each burst and each round over the tickets happens at a second of its own, so that every event is news.
         let round = number / tickets.len() + burst * 1000;
         let at = now - Duration::days(2) + Duration::seconds(round as i64);
-        let body = pretty(&event(ticket, burst, number, at));
-        let signature = sign(secret, &stamp, body.as_bytes());
-        let head = format!(
-            "POST /webhooks/zendesk/intake HTTP/1.1\r\nhost: {to}\r\nuser-agent: Zendesk Webhook\r\n\
-             content-type: application/json; charset=utf-8\r\nx-zendesk-account-id: 1\r\nx-zendesk-webhook-id: 01HANAHAFTBVF1NA2AVFK4W763\r\n\
-             x-zendesk-webhook-invocation-id: 01J{burst:04}{number:019}\r\nx-zendesk-webhook-signature: {signature}\r\n\
-             x-zendesk-webhook-signature-timestamp: {stamp}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        [head.as_bytes(), body.as_bytes()].concat()
+        whole(&event(ticket, burst, number, at), (burst, number), to, secret, &stamp)
     };
     (0..count).map(request).collect()
+}
+
+/// A ticket each of so many people, none of whom is among `others`; another turn, other people.
+pub fn one_each(tickets: &[Ticket], others: &[i64], turn: usize, count: usize) -> Vec<Ticket> {
+    let mut met: std::collections::HashSet<i64> = others.iter().copied().collect();
+    let half = tickets.len() / 2;
+    let tickets = if turn == 0 { &tickets[..half] } else { &tickets[half..] };
+    tickets.iter().filter(|ticket| met.insert(ticket.person)).take(count).cloned().collect()
+}
+
+/// A comment on each ticket, made just now.
+pub fn comments(tickets: &[Ticket], to: SocketAddr, secret: &str, burst: usize) -> Vec<Vec<u8>> {
+    let (now, all) = (Utc::now(), tickets.iter().enumerate());
+    let stamp = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let request = |(n, ticket)| whole(&event(ticket, burst, n * 10, now), (burst, n * 10), to, secret, &stamp);
+    all.map(request).collect()
+}
+
+fn whole(event: &Value, (burst, number): (usize, usize), to: SocketAddr, secret: &str, stamp: &str) -> Vec<u8> {
+    let body = pretty(event);
+    let signature = sign(secret, stamp, body.as_bytes());
+    let head = format!(
+        "POST /webhooks/zendesk/intake HTTP/1.1\r\nhost: {to}\r\nuser-agent: Zendesk Webhook\r\n\
+         content-type: application/json; charset=utf-8\r\nx-zendesk-account-id: 1\r\nx-zendesk-webhook-id: 01HANAHAFTBVF1NA2AVFK4W763\r\n\
+         x-zendesk-webhook-invocation-id: 01J{burst:04}{number:019}\r\nx-zendesk-webhook-signature: {signature}\r\n\
+         x-zendesk-webhook-signature-timestamp: {stamp}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body.as_bytes()].concat()
 }
 
 fn event(ticket: &Ticket, burst: usize, number: usize, at: DateTime<Utc>) -> Value {

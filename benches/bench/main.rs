@@ -3,6 +3,7 @@
 //! The daemon under test is the real one, in a process of its own. This program starts itself again for the same route
 //! without a database and for the simulated Zendesk. Each is measured against its counterpart in turns, so that a noisy machine troubles both.
 
+mod audiences;
 mod bodies;
 mod copy;
 mod intake;
@@ -49,7 +50,7 @@ fn main() -> Result<()> {
             [] => bench(LONG, "all").await,
             ["--quick"] => bench(QUICK, "all").await,
             ["--quick", "--only", part] => bench(QUICK, part).await,
-            _ => anyhow::bail!("bench [--quick [--only sync|intake]]"),
+            _ => anyhow::bail!("bench [--quick [--only sync|intake|audiences]]"),
         }
     })
 }
@@ -58,13 +59,16 @@ async fn bench(plan: Plan, part: &str) -> Result<()> {
     let mut report = Report::new();
     let world = World::start(plan).await.context("setting up")?;
     let mut database = "plain".to_string();
-    if part != "intake" {
+    if !["intake", "audiences"].contains(&part) {
         database = sync::measure(&world, &plan, &mut report).await.context("first sync")?;
     } else {
         world.new_database(&database)?;
     }
-    if part != "sync" {
+    if !["sync", "audiences"].contains(&part) {
         intake::measure(&world, &plan, &database, &mut report).await.context("intake")?;
+    }
+    if !["sync", "intake"].contains(&part) {
+        audiences::measure(&world, &plan, &mut report).await.context("audiences")?;
     }
     report.add("peak_rss_mib", report.most(&["peak_rss_sync_mib", "peak_rss_intake_mib"]));
     report.print();

@@ -17,7 +17,13 @@ const FLOORS: [(&str, f64, bool); 4] = [
 ];
 
 /// Goals of a later issue.
-const GOALS: [(&str, f64); 2] = [("first_sync_ratio_to_copy", 0.5), ("intake_ratio_to_no_database", 0.3)];
+const GOALS: [(&str, f64); 5] = [
+    ("first_sync_ratio_to_copy", 0.5),
+    ("intake_ratio_to_no_database", 0.3),
+    ("cost_of_100_audiences", 2.0),
+    ("membership_10_audiences_p99_ms", 1000.0),
+    ("membership_100_audiences_p99_ms", 1000.0),
+];
 
 impl Report {
     /// Nothing yet.
@@ -38,6 +44,11 @@ impl Report {
     pub fn most(&self, names: &[&str]) -> f64 {
         let values = self.rows.iter().filter(|(name, _)| names.contains(name)).flat_map(|(_, values)| values);
         values.copied().fold(0.0, f64::max)
+    }
+
+    /// The median of what was measured under this name.
+    pub fn median(&self, name: &str) -> f64 {
+        self.rows.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, values)| spread(values).0)
     }
 
     /// Prints the table.

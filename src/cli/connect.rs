@@ -27,6 +27,9 @@ pub struct Connect {
     /// Name of the source here, in webhook paths and on the command line [default: the account's name; sell].
     #[arg(long)]
     name: Option<String>,
+    /// Activations write to this account: ask for tokens that may write users and organizations, too.
+    #[arg(long, conflicts_with = "sell")]
+    write: bool,
     /// Set an option of the source, as `deskbridge source set` does; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     options: Vec<String>,
@@ -46,6 +49,9 @@ pub struct Reconnect {
     /// Have an admin sign in by browser again, with the OAuth client of before.
     #[arg(long, conflicts_with_all = ["token", "client_id", "email"])]
     again: bool,
+    /// Activations write to this account: ask for tokens that may write users and organizations, too.
+    #[arg(long)]
+    write: bool,
     #[command(flatten)]
     webhook: WebhookArgs,
     #[command(flatten)]
@@ -59,6 +65,9 @@ pub struct Reconnect {
 pub struct Migrate {
     /// Name of the source.
     name: String,
+    /// Activations write to this account: ask for tokens that may write users and organizations, too.
+    #[arg(long)]
+    write: bool,
     #[command(flatten)]
     credentials: CredentialArgs,
     #[command(flatten)]
@@ -94,7 +103,8 @@ pub async fn connect(session: &Session, args: &Connect) -> anyhow::Result<()> {
         return sell::connect(session, name, address, args.credentials.read()?, args.format).await;
     }
     let account = args.account.as_deref().unwrap_or_default();
-    let (settings, title) = options::apply(&SourceSettings::default(), &args.options)?;
+    let (mut settings, title) = options::apply(&SourceSettings::default(), &args.options)?;
+    settings.write |= args.write;
     let manual = args.webhook.manual()?;
     let credentials = match args.credentials.read()?.ok_or_else(no_credentials)? {
         Given::Credentials(credentials) => credentials,
@@ -136,10 +146,11 @@ fn no_credentials() -> anyhow::Error {
 
 /// Connects a source again, or gives it new credentials and mends its webhook.
 pub async fn reconnect(session: &Session, args: &Reconnect) -> anyhow::Result<()> {
-    let source = session.source(&args.name).await?;
+    let mut source = session.source(&args.name).await?;
     if source.is_sell() {
         return sell::reconnect(session, &source, args.credentials.read()?, args.format).await;
     }
+    source.settings.write |= args.write;
     // A webhook that was set up by hand stays so.
     let by_hand = source.webhook_id.as_deref() == Some("manual");
     let manual = args.webhook.manual()?.or(by_hand.then_some(None));
@@ -156,12 +167,15 @@ pub async fn reconnect(session: &Session, args: &Reconnect) -> anyhow::Result<()
                 "add --client-id ID, with --client-secret-file FILE or --public",
             ));
         }
+        (None, false, Ok(Credentials::Browser { .. })) if args.write => {
+            return Err(usage("more scopes need another sign-in by browser", "add --again"));
+        }
         (None, false, _) => Ok(None),
     };
     let credentials = match credentials {
         Ok(credentials) => credentials,
         Err(app) => {
-            let purpose = Purpose::Reconnect { name: source.name };
+            let purpose = Purpose::Reconnect { name: source.name, write: args.write };
             let (source, found) = browser::sign_in(session, app, purpose, manual.clone()).await?;
             report(&source, &found, manual.as_ref(), false, args.format);
             return Ok(());
@@ -176,9 +190,13 @@ pub async fn reconnect(session: &Session, args: &Reconnect) -> anyhow::Result<()
 
 /// Gives a source with an API token OAuth credentials instead.
 pub async fn migrate(session: &Session, args: &Migrate) -> anyhow::Result<()> {
-    let source = session.source(&args.name).await?;
+    let mut source = session.source(&args.name).await?;
+    source.settings.write |= args.write;
     let (source, found) = match args.credentials.read()?.ok_or_else(no_credentials)? {
-        Given::Browser(app) => browser::sign_in(session, app, Purpose::Migrate { name: source.name }, None).await?,
+        Given::Browser(app) => {
+            let purpose = Purpose::Migrate { name: source.name, write: args.write };
+            browser::sign_in(session, app, purpose, None).await?
+        }
         Given::Credentials(Credentials::ApiToken { .. }) => {
             return Err(usage("that is an API token again", "add --client-id ID --client-secret-file FILE"));
         }

@@ -114,6 +114,16 @@ pub async fn set_paused(
     Ok(())
 }
 
+/// Notes that activations write to this account.
+pub async fn allow_writing(db: &mut PgConnection, id: i64, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query("UPDATE source SET settings = jsonb_set(settings, '{write}', 'true'), updated_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Sets title and options.
 pub async fn set_settings(
     db: &mut PgConnection,

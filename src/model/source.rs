@@ -122,6 +122,8 @@ pub struct SourceSettings {
     pub repair_webhook: bool,
     /// Seconds between two readings of a stream, where they differ from the defaults.
     pub every_secs: BTreeMap<Stream, u64>,
+    /// Activations write to this account: tokens are asked for with the scopes for that.
+    pub write: bool,
     /// Streams that are not read.
     pub skip_streams: Vec<Stream>,
     /// Keep the texts of messages; unset: as configured in `privacy.store_message_bodies`.
@@ -150,6 +152,7 @@ impl Default for SourceSettings {
             retention: Retention::default(),
             repair_webhook: true,
             every_secs: BTreeMap::new(),
+            write: false,
             skip_streams: Vec::new(),
             store_message_bodies: None,
             private_comments: None,

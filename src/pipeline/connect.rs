@@ -137,7 +137,7 @@ pub async fn find(ctx: &Context, workspace: i64, name: &str) -> Result<Source, L
 pub async fn connect(ctx: &Context, request: Connect<'_>) -> Result<Connection, LifecycleError> {
     let (base_url, name) = check_free(ctx, request.workspace, request.account, request.name).await?;
     let client = Arc::new(ctx.connect(None, &name, &base_url, request.credentials.clone(), &request.settings)?);
-    let identity = check(&client, &request.credentials).await?;
+    let identity = check(&client, &request.credentials, request.settings.write).await?;
     let now = ctx.clock.now();
     let mut db = ctx.pool.acquire().await?;
     let mut settings = request.settings.clone();
@@ -214,7 +214,7 @@ pub async fn reconnect(
         Some(credentials) => credentials.clone(),
         None => ctx.credentials(&source)?,
     };
-    let identity = check(&client, &stored).await?;
+    let identity = check(&client, &stored, source.settings.write).await?;
     establish(ctx, source, &base_url, Access { client, identity, credentials }, manual_webhook).await
 }
 
@@ -237,7 +237,7 @@ pub async fn migrate(ctx: &Context, source: Source, credentials: Credentials) ->
     let former = account::verify(&*ctx.client(&source)?, false).await.ok();
     let client =
         Arc::new(ctx.connect(Some(source.id), &source.name, &base_url, credentials.clone(), &source.settings)?);
-    let identity = check(&client, &credentials).await?;
+    let identity = check(&client, &credentials, source.settings.write).await?;
     let by_hand = webhook::is_by_hand(&source);
     let same = match (former, source.webhook_id.as_deref().filter(|_| !by_hand)) {
         (Some(former), _) => account::has_admin(&client, former.user_id).await?,
@@ -275,9 +275,9 @@ struct Access {
 }
 
 /// Checks whose credentials these are. A sign-in by browser asked for all that is needed: less is refused.
-async fn check(client: &Client, credentials: &Credentials) -> Result<Identity, LifecycleError> {
+async fn check(client: &Client, credentials: &Credentials, write: bool) -> Result<Identity, LifecycleError> {
     let identity = account::verify(client, !matches!(credentials, Credentials::ApiToken { .. })).await?;
-    let missing = identity.scopes.as_deref().map(account::missing_scopes).unwrap_or_default();
+    let missing = identity.scopes.as_deref().map(|scopes| account::missing_scopes(scopes, write)).unwrap_or_default();
     if grant::fresh(credentials).is_some() && !missing.is_empty() {
         return Err(LifecycleError::Scopes(missing));
     }
@@ -293,7 +293,8 @@ async fn establish(
     manual_webhook: Option<Option<String>>,
 ) -> Result<Connection, LifecycleError> {
     let Access { client, identity, credentials } = access;
-    let warnings = identity.scopes.as_deref().map(account::missing_scopes).unwrap_or_default();
+    let missing = |scopes: &[String]| account::missing_scopes(scopes, source.settings.write);
+    let warnings = identity.scopes.as_deref().map(missing).unwrap_or_default();
     let endpoint = webhook::endpoint(ctx, &source.name);
     let repaired = match manual_webhook {
         Some(secret) => {
@@ -331,6 +332,9 @@ async fn go_live(
     let mut tx = ctx.pool.begin().await?;
     if let Some(credentials) = credentials {
         store_credentials(ctx, &mut tx, source, base_url, credentials).await?;
+    }
+    if source.settings.write {
+        db::source::allow_writing(&mut tx, source.id, now).await?;
     }
     make_months(&mut tx, &source.settings.retention, now).await?;
     db::checkpoint::ensure(&mut tx, source.id, &streams, ctx.settings.zendesk.page_size as i32, now).await?;

@@ -111,6 +111,7 @@ impl Context {
                 &source.credentials,
                 source.settings.requests_per_minute,
                 source.settings.incremental_per_minute,
+                source.settings.write,
             ),
             0,
         );
@@ -173,15 +174,16 @@ impl Context {
             source_id: source.id,
             source: name.to_string(),
             app: App { client_id: client_id.clone(), client_secret: client_secret.clone() },
-            endpoint: self.token_endpoint(name, base_url)?,
+            endpoint: self.token_endpoint(name, base_url, source.settings.write)?,
             known: Mutex::default(),
             one: tokio::sync::Mutex::default(),
         }))
     }
 
-    /// The token endpoint of an account.
-    pub fn token_endpoint(&self, name: &str, base_url: &str) -> Result<TokenEndpoint, FlowError> {
-        Ok(TokenEndpoint::new(&self.options(name, base_url, &SourceSettings::default()))?)
+    /// The token endpoint of an account; with `write` its tokens may write users and organizations.
+    pub fn token_endpoint(&self, name: &str, base_url: &str, write: bool) -> Result<TokenEndpoint, FlowError> {
+        let settings = SourceSettings { write, ..SourceSettings::default() };
+        Ok(TokenEndpoint::new(&self.options(name, base_url, &settings))?)
     }
 
     fn options(&self, name: &str, base_url: &str, settings: &SourceSettings) -> ClientOptions {
@@ -196,6 +198,7 @@ impl Context {
                 true => concat!("deskbridge/", env!("CARGO_PKG_VERSION")).to_string(),
                 false => zendesk.user_agent.clone(),
             },
+            write: settings.write,
             shares: Shares {
                 requests: settings.requests_per_minute.unwrap_or(zendesk.requests_per_minute),
                 exports: settings.incremental_per_minute.unwrap_or(zendesk.incremental_per_minute),

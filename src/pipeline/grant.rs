@@ -143,7 +143,7 @@ pub async fn take_back(ctx: &Context, source: &Source, grant: &Grant) -> Option<
 
 /// Takes back a pair that is not, or no longer, stored.
 pub async fn take_back_pair(ctx: &Context, name: &str, base_url: &str, pair: &Pair) -> Option<String> {
-    match ctx.token_endpoint(name, base_url) {
+    match ctx.token_endpoint(name, base_url, false) {
         Ok(endpoint) => endpoint.revoke(&pair.access_token).await.err().map(|kind| kind.to_string()),
         Err(error) => Some(error.to_string()),
     }

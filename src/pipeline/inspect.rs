@@ -30,7 +30,8 @@ pub async fn credentials(ctx: &Context, source: &Source) -> Result<Inspection, L
     let api_token = matches!(ctx.credentials(source)?, Credentials::ApiToken { .. });
     let client = ctx.client(source)?;
     let identity = account::verify(&client, !api_token).await?;
-    let warnings = identity.scopes.as_deref().map(account::missing_scopes).unwrap_or_default();
+    let missing = |scopes: &[String]| account::missing_scopes(scopes, source.settings.write);
+    let warnings = identity.scopes.as_deref().map(missing).unwrap_or_default();
     Ok(Inspection { identity, warnings, api_token })
 }
 

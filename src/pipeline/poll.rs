@@ -367,7 +367,10 @@ async fn is_replaced(
     stream: Stream,
     failure: &FlowError,
 ) -> Result<bool, FlowError> {
-    let absent = matches!(failure, FlowError::Zendesk(ApiError { kind: Kind::NotFound | Kind::Forbidden(_), .. }));
+    let absent = matches!(
+        failure,
+        FlowError::Zendesk(ApiError { kind: Kind::NotFound | Kind::Forbidden(_) | Kind::MissingScope, .. })
+    );
     let Some(alternative) = stream.alternative().filter(|_| absent) else { return Ok(false) };
     let alternative = db::checkpoint::get(db, source.id, alternative).await?;
     Ok(alternative.is_some_and(|other| other.caught_up_at.is_some() && other.error.is_none()))

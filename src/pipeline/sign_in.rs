@@ -42,11 +42,17 @@ pub enum Purpose {
     Reconnect {
         /// Its name.
         name: String,
+        /// Activations are to write to it.
+        #[serde(default)]
+        write: bool,
     },
     /// OAuth instead of an API token.
     Migrate {
         /// Name of the source.
         name: String,
+        /// Activations are to write to it.
+        #[serde(default)]
+        write: bool,
     },
 }
 
@@ -85,6 +91,8 @@ struct Kept {
     base_url: String,
     redirect_uri: String,
     purpose: Purpose,
+    #[serde(default)]
+    write: bool,
     manual_webhook: Option<Option<String>>,
 }
 
@@ -141,25 +149,25 @@ pub fn redirect_uri(ctx: &Context) -> String {
 
 /// Begins a sign-in: nothing is connected yet, but what can be refused at once is.
 pub async fn begin(ctx: &Context, wish: Wish) -> Result<Begun, LifecycleError> {
-    let (base_url, by_hand) = match &wish.purpose {
-        Purpose::Connect { account, name, .. } => {
+    let (base_url, by_hand, write) = match &wish.purpose {
+        Purpose::Connect { account, name, settings, .. } => {
             let (base_url, _) = connect::check_free(ctx, wish.workspace, account, name.as_deref()).await?;
-            (base_url, false)
+            (base_url, false, settings.write)
         }
-        Purpose::Reconnect { name } => {
+        Purpose::Reconnect { name, write } => {
             let source = connect::find(ctx, wish.workspace, name).await?;
-            (connect::may_reconnect(&source)?, webhook::is_by_hand(&source))
+            (connect::may_reconnect(&source)?, webhook::is_by_hand(&source), *write || source.settings.write)
         }
-        Purpose::Migrate { name } => {
+        Purpose::Migrate { name, write } => {
             let source = connect::find(ctx, wish.workspace, name).await?;
-            (connect::may_migrate(ctx, &source)?, webhook::is_by_hand(&source))
+            (connect::may_migrate(ctx, &source)?, webhook::is_by_hand(&source), *write || source.settings.write)
         }
     };
     if wish.manual_webhook.is_none() && !by_hand && ctx.settings.public.base_url.is_none() {
         return Err(LifecycleError::NoPublicUrl);
     }
     let (state, verifier, redirect_uri) = (secret::random_word(), secret::random_word(), redirect_uri(ctx));
-    let url = oauth::consent_url(&base_url, &wish.app.client_id, &redirect_uri, &state, &verifier);
+    let url = oauth::consent_url(&base_url, &wish.app.client_id, &redirect_uri, &state, &verifier, write);
     let handle = digest(ctx, &state);
     let kept = Kept {
         state,
@@ -169,6 +177,7 @@ pub async fn begin(ctx: &Context, wish: Wish) -> Result<Begun, LifecycleError> {
         base_url,
         redirect_uri: redirect_uri.clone(),
         purpose: wish.purpose,
+        write,
         manual_webhook: wish.manual_webhook.or(by_hand.then_some(None)),
     };
     let plain = serde_json::to_vec(&kept).map_err(|error| FlowError::State(error.to_string()))?;
@@ -243,7 +252,7 @@ async fn carry_out(ctx: &Context, kept: &Kept, answer: &Answer) -> Result<Connec
     let code = answer.code.as_deref().filter(|code| code.len() <= MOST);
     let code = code.ok_or_else(|| SignInError::Denied("the answer brought no code".into()))?;
     let app = App { client_id: kept.client_id.clone(), client_secret: kept.client_secret.clone() };
-    let endpoint = ctx.token_endpoint(name_of(&kept.purpose), &kept.base_url)?;
+    let endpoint = ctx.token_endpoint(name_of(&kept.purpose), &kept.base_url, kept.write)?;
     let pair = endpoint.exchange(&app, code, &kept.redirect_uri, &kept.verifier, ctx.clock.now()).await?;
     let credentials = Credentials::Browser {
         client_id: app.client_id,
@@ -282,12 +291,14 @@ async fn apply(ctx: &Context, kept: &Kept, credentials: Credentials) -> Result<C
             }
             Ok(connection)
         }
-        Purpose::Reconnect { name } => {
-            let source = connect::find(ctx, workspace, name).await?;
+        Purpose::Reconnect { name, .. } => {
+            let mut source = connect::find(ctx, workspace, name).await?;
+            source.settings.write |= kept.write;
             connect::reconnect(ctx, source, Some(credentials), kept.manual_webhook.clone()).await
         }
-        Purpose::Migrate { name } => {
-            let source = connect::find(ctx, workspace, name).await?;
+        Purpose::Migrate { name, .. } => {
+            let mut source = connect::find(ctx, workspace, name).await?;
+            source.settings.write |= kept.write;
             connect::migrate(ctx, source, credentials).await
         }
     }
@@ -295,7 +306,9 @@ async fn apply(ctx: &Context, kept: &Kept, credentials: Credentials) -> Result<C
 
 fn name_of(purpose: &Purpose) -> &str {
     match purpose {
-        Purpose::Connect { name: Some(name), .. } | Purpose::Reconnect { name } | Purpose::Migrate { name } => name,
+        Purpose::Connect { name: Some(name), .. } | Purpose::Reconnect { name, .. } | Purpose::Migrate { name, .. } => {
+            name
+        }
         Purpose::Connect { account, .. } => account,
     }
 }

@@ -87,7 +87,7 @@ pub async fn soon(pool: &PgPool, source_id: i64, now: DateTime<Utc>) -> db::Resu
 
 /// A look that failed. Only what lasts is shown; the rest is left to the next look, and streams show the same.
 fn unseen(source: &Source, watch: &mut Watch, error: &ApiError, now: DateTime<Utc>) -> Findings {
-    if matches!(error.kind, Kind::Forbidden(_)) && !webhook::is_by_hand(source) {
+    if matches!(error.kind, Kind::Forbidden(_) | Kind::MissingScope) && !webhook::is_by_hand(source) {
         let problem = format!("our webhook cannot be looked at or repaired: {error}");
         if watch.note_problem(Some((problem, error.kind.remedy().to_string())), now) {
             tracing::warn!(source = source.name, error = %error, remedy = error.kind.remedy(), "our webhook cannot be looked at");

@@ -132,7 +132,7 @@ pub async fn verify(client: &Client, is_oauth: bool) -> Result<Identity, Account
         true => match client.get("/api/v2/oauth/tokens/current").await {
             Ok(body) => serde_json::from_slice::<CurrentToken>(&body).ok().map(|current| current.token.scopes),
             // The probe itself needs a scope on some accounts: what is missing shows where it is needed.
-            Err(error) if matches!(error.kind, Kind::Forbidden(_) | Kind::NotFound) => None,
+            Err(error) if matches!(error.kind, Kind::Forbidden(_) | Kind::MissingScope | Kind::NotFound) => None,
             Err(error) => return Err(error.into()),
         },
     };
@@ -166,16 +166,19 @@ pub async fn has_admin(client: &Client, user_id: i64) -> Result<bool, ApiError> 
     Ok(serde_json::from_slice::<Me>(&body).is_ok_and(|me| me.user.role.as_deref() == Some("admin")))
 }
 
-/// What will not work for want of a scope, in words.
-pub fn missing_scopes(scopes: &[String]) -> Vec<&'static str> {
+/// What will not work for want of a scope, in words; `write`: activations write to this account.
+pub fn missing_scopes(scopes: &[String], write: bool) -> Vec<&'static str> {
     let has = |wanted: &[&str]| scopes.iter().any(|scope| wanted.contains(&scope.as_str()));
-    let needs: [(&[&str], &'static str); 4] = [
+    let needs: [(&[&str], &'static str); 6] = [
         (&["read", "users:read"], "users:read is missing: users will not be read"),
         (&["read", "organizations:read"], "organizations:read is missing: organizations will not be read"),
         (&["read", "tickets:read"], "tickets:read is missing: tickets, ticket events and ratings will not be read"),
         (&["write", "webhooks:write"], "webhooks:write is missing: set the webhook up by hand (--manual-webhook)"),
+        (&["write", "users:write"], "users:write is missing: activations cannot write users"),
+        (&["write", "organizations:write"], "organizations:write is missing: activations cannot write organizations"),
     ];
-    needs.into_iter().filter(|(wanted, _)| !has(wanted)).map(|(_, words)| words).collect()
+    let asked = if write { 6 } else { 4 };
+    needs.into_iter().take(asked).filter(|(wanted, _)| !has(wanted)).map(|(_, words)| words).collect()
 }
 
 #[cfg(test)]
@@ -219,15 +222,15 @@ mod tests {
 
     #[test]
     fn missing_scopes_say_what_will_not_work() {
-        let check = |scopes: &[&str], expected: usize| {
-            assert_eq!(
-                missing_scopes(&scopes.iter().map(|scope| scope.to_string()).collect::<Vec<_>>()).len(),
-                expected
-            );
+        let check = |scopes: &[&str], write: bool, expected: usize| {
+            let scopes: Vec<String> = scopes.iter().map(|scope| scope.to_string()).collect();
+            assert_eq!(missing_scopes(&scopes, write).len(), expected, "{scopes:?}");
         };
-        check(&["read", "write"], 0);
-        check(&["read", "webhooks:write"], 0);
-        check(&["users:read"], 3);
-        check(&["reed"], 4);
+        check(&["read", "write"], true, 0);
+        check(&["read", "webhooks:write"], false, 0);
+        check(&["read", "webhooks:write"], true, 2);
+        check(&["read", "webhooks:write", "users:write"], true, 1);
+        check(&["users:read"], false, 3);
+        check(&["reed"], false, 4);
     }
 }

@@ -1,9 +1,10 @@
 //! The client of one account: requests on the configured host only, within the limits, retried where that is right.
 
-use super::decode::{self, error_message};
+use super::decode::error_message;
 use super::error::{ApiError, Kind};
 use super::limiter::{Denied, Ledger, Limiter, Permit};
 use super::purse::Shares;
+use super::written::{Failed, NotDone, Written};
 use super::{body, budget};
 use crate::clock::Clock;
 use crate::config::SecretText;
@@ -16,8 +17,13 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderValue, RETRY
 use reqwest::{Method, StatusCode};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-/// What our tokens are for: reading, and our webhook.
-pub const SCOPES: &str = "read webhooks:read webhooks:write";
+/// What our tokens are for: reading and our webhook; users and organizations, where activations write them. Not more than that.
+pub fn scopes(write: bool) -> &'static str {
+    match write {
+        false => "read webhooks:read webhooks:write",
+        true => "read webhooks:read webhooks:write users:write organizations:write",
+    }
+}
 
 /// How requests are made.
 #[derive(Debug, Clone)]
@@ -34,6 +40,8 @@ pub struct ClientOptions {
     pub max_response_bytes: usize,
     /// What we call ourselves.
     pub user_agent: String,
+    /// Whether our own tokens are asked for with the scopes to write users and organizations.
+    pub write: bool,
     /// How the account's budgets are used.
     pub shares: Shares,
 }
@@ -48,45 +56,6 @@ pub struct Client {
     clock: Clock,
     /// Jobs that Zendesk would still take, as it last said.
     jobs_left: Mutex<Option<u64>>,
-}
-
-/// What Zendesk answered to a request that writes.
-#[derive(Debug)]
-pub struct Written {
-    /// 200, 201 …
-    pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
-}
-
-/// A request that was not answered with success.
-#[derive(Debug, Clone)]
-pub struct NotDone {
-    /// What went wrong.
-    pub error: ApiError,
-    /// What Zendesk said; none where it did not answer.
-    pub said: Option<decode::ApiError>,
-    /// Whether the request may have reached Zendesk.
-    pub sent: bool,
-}
-
-/// The same before it is known to which endpoint.
-struct Failed {
-    kind: Kind,
-    said: Option<decode::ApiError>,
-    sent: bool,
-}
-
-impl Failed {
-    /// Nothing was sent, or nothing came of it that could be lost.
-    fn before(kind: Kind) -> Failed {
-        Failed { kind, said: None, sent: false }
-    }
-
-    /// The request is on its way, and what became of it is not known.
-    fn after(kind: Kind) -> Failed {
-        Failed { kind, said: None, sent: true }
-    }
 }
 
 /// An access token that the client fetched by its own credentials.
@@ -128,6 +97,9 @@ enum Patience {
     /// Whoever asks waits, not the request.
     None,
 }
+
+/// Zendesk's words when a token lacks a scope: `You are missing the following required scopes: users:write, write`; Sell's is a code, `insufficient_scope`.
+const MISSING_SCOPES: &str = "missing the following required scope";
 
 /// Zendesk's word for too many jobs at once, whatever the status it comes with (Z§5).
 pub const TOO_MANY_JOBS: &str = "TooManyJobs";
@@ -373,10 +345,16 @@ impl Client {
 
     fn kind_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Kind {
         let said = self.retry_after(headers);
-        let code = || error_message(status.as_u16(), body).code;
+        let said_why = error_message(status.as_u16(), body);
+        let code = || said_why.code.clone();
         match (status.as_u16(), retry::classify(status.as_u16(), said)) {
             (_, Failure::RateLimited { .. }) => Kind::RateLimited { retry_after: self.told_to_wait(headers) },
             (_, Failure::Unauthorized) => Kind::Unauthorized,
+            (_, Failure::Forbidden)
+                if said_why.description.contains(MISSING_SCOPES) || said_why.code == "insufficient_scope" =>
+            {
+                Kind::MissingScope
+            }
             (_, Failure::Forbidden) => Kind::Forbidden(code()),
             (_, Failure::NotFound) => Kind::NotFound,
             (504, _) => Kind::TimedOut,
@@ -412,7 +390,7 @@ impl Client {
             return Ok(known.header);
         }
         let body = serde_json::json!({"grant_type": "client_credentials", "client_id": client_id,
-            "client_secret": client_secret, "scope": SCOPES, "expires_in": 7200});
+            "client_secret": client_secret, "scope": scopes(self.options.write), "expires_in": 7200});
         let url = format!("{}/oauth/tokens", self.options.base_url);
         let response = self.http.post(url).json(&body).send().await.map_err(body::broken)?;
         if !response.status().is_success() {

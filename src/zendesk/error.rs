@@ -41,6 +41,9 @@ pub enum Kind {
     /// 403.
     #[error("Zendesk refuses this: {0}")]
     Forbidden(String),
+    /// 403, and Zendesk says that the token lacks a scope.
+    #[error("the token lacks a scope for this")]
+    MissingScope,
     /// 404.
     #[error("Zendesk does not know this endpoint or record")]
     NotFound,
@@ -86,7 +89,7 @@ impl Kind {
                 Failure::RateLimited { retry_after: *retry_after }
             }
             Kind::Unauthorized | Kind::NeedsReconnect(_) | Kind::NotRenewed(_) => Failure::Unauthorized,
-            Kind::Forbidden(_) => Failure::Forbidden,
+            Kind::Forbidden(_) | Kind::MissingScope => Failure::Forbidden,
             Kind::NotFound => Failure::NotFound,
             Kind::TimedOut
             | Kind::Server(_)
@@ -117,6 +120,9 @@ impl Kind {
             }
             Kind::Forbidden(_) => {
                 "Use the credentials of an admin whose token has the scopes read, webhooks:read and webhooks:write; if the plan lacks this endpoint, skip the stream: deskbridge source set NAME skip_streams=…"
+            }
+            Kind::MissingScope => {
+                "Get a token with the scopes that are needed: deskbridge source reconnect NAME --again after a sign-in by browser, else with new credentials; and --write where activations write to this account, which adds users:write and organizations:write."
             }
             Kind::NotFound => {
                 "Check the account's name. If the plan lacks this endpoint, skip the stream: deskbridge source set NAME skip_streams=…"

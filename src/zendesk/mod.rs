@@ -18,5 +18,6 @@ pub mod stream;
 pub mod verify;
 pub mod webhooks;
 pub mod window;
+pub mod written;
 #[cfg(test)]
 mod year;

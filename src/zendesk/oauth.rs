@@ -1,7 +1,7 @@
 //! The OAuth endpoints of an account (Z§1): the address of the consent page, the token endpoint, revocation.
 
 use super::body;
-use super::client::{self, ClientOptions, SCOPES};
+use super::client::{self, ClientOptions, scopes};
 use super::decode::error_message;
 use super::error::{ApiError, Kind};
 use crate::model::grant::Pair;
@@ -65,14 +65,21 @@ pub fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
 
-/// The address at which a person allows `app` to act for them.
-pub fn consent_url(base_url: &str, client_id: &str, redirect_uri: &str, state: &str, verifier: &str) -> String {
+/// The address at which a person allows `app` to act for them, and to `write` where activations do.
+pub fn consent_url(
+    base_url: &str,
+    client_id: &str,
+    redirect_uri: &str,
+    state: &str,
+    verifier: &str,
+    write: bool,
+) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("response_type", "code")
         .append_pair("client_id", client_id)
         .append_pair("redirect_uri", redirect_uri)
-        .append_pair("scope", SCOPES)
+        .append_pair("scope", scopes(write))
         .append_pair("state", state)
         .append_pair("code_challenge", &challenge(verifier))
         .append_pair("code_challenge_method", "S256");
@@ -83,6 +90,7 @@ pub fn consent_url(base_url: &str, client_id: &str, redirect_uri: &str, state: &
 pub struct TokenEndpoint {
     http: reqwest::Client,
     base_url: String,
+    write: bool,
     most_bytes: usize,
 }
 
@@ -101,6 +109,7 @@ impl TokenEndpoint {
         Ok(TokenEndpoint {
             http: client::http(options)?,
             base_url: options.base_url.clone(),
+            write: options.write,
             most_bytes: options.max_response_bytes.min(64 * 1024),
         })
     }
@@ -115,7 +124,7 @@ impl TokenEndpoint {
         now: DateTime<Utc>,
     ) -> Result<Pair, TokenError> {
         let body = json!({"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri,
-            "code_verifier": verifier, "scope": SCOPES});
+            "code_verifier": verifier, "scope": scopes(self.write)});
         self.grant(app, body, now).await
     }
 

@@ -160,6 +160,41 @@ async fn what_is_kept_up_to_date_is_what_a_full_look_finds() {
 }
 
 #[tokio::test]
+async fn days_of_23_and_25_hours_begin_where_they_do() {
+    // Clocks are put back on 25 October in Berlin, on 1 November in New York, and forward on 27 September in Auckland.
+    let world = World::synced(Setup {
+        users: 20,
+        tickets: 15,
+        settings: |settings| settings.workspace.time_zone = chrono_tz::Tz::Europe__Berlin,
+        ..Setup::default()
+    })
+    .await;
+    let of = |name: &str, zone: &str, within: &str| {
+        let entry = json!({"activity": "zd.ticket.comment_added", "within": within, "zone": zone});
+        json!({"name": name, "entry": entry, "reentry": true})
+    };
+    let all = [
+        of("berlin", "Europe/Berlin", "1 day"),
+        of("berlin-two", "Europe/Berlin", "2 days"),
+        of("new-york", "America/New_York", "1 day"),
+        of("auckland", "Pacific/Auckland", "1 day"),
+        json!({"name": "new", "entry": {"field": "created_at", "when": "less than 2 days ago"}}),
+    ];
+    define_all(&world, &all).await;
+    for change in ["2026-09-26T08:00:00Z", "2026-10-24T18:00:00Z", "2026-11-01T00:00:00Z"] {
+        let until: chrono::DateTime<chrono::Utc> = change.parse().expect("a time");
+        world.advance((until - world.clock.now()).num_seconds() as u64, 0).await;
+        check(&world, change).await;
+        for hours in 0..16 {
+            world.advance(2 * 3_600 + 7, 6).await;
+            world.settle().await;
+            check(&world, &format!("{change} and {} hours", 2 * hours)).await;
+        }
+    }
+    assert!(world.count("audience_member WHERE exited_at IS NOT NULL").await > 10, "people came and went");
+}
+
+#[tokio::test]
 async fn drift_is_found_repaired_and_told() {
     let world = World::synced(Setup::default()).await;
     apply(&world, json!({"name": "everybody", "entry": {"all": []}})).await.expect("applied");

@@ -4,10 +4,12 @@ use crate::support;
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use deskbridge::db::audience_answers::answers;
 use deskbridge::db::audience_find::find;
+use deskbridge::model::audience::Definition;
 use deskbridge::model::consent::{Channel, ConsentState};
 use deskbridge::model::day::{Days, Distance, Side, Unit};
 use deskbridge::model::field::SystemField;
 use deskbridge::model::filter::*;
+use deskbridge::rules::audience::{edges, next_edge};
 use deskbridge::rules::filter::evaluate::{Facts, OrganizationFacts, TicketFacts, explain, holds};
 use rand::prelude::IndexedRandom;
 use rand::rngs::StdRng;
@@ -355,4 +357,44 @@ async fn the_database_decides_filters_as_the_evaluator_does() {
         found_all += found.len();
     }
     assert!(found_some > 300, "filters that tell people apart: {found_some}, found {found_all}");
+}
+
+#[test]
+fn whom_a_new_day_concerns_is_on_its_edge() {
+    let seed = std::env::var("DESKBRIDGE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let slides = |condition: &&Condition| matches!(&condition.about, About::Activity(of) if matches!(of.asked, Asked::Times(_, Some(Frame::LastMinutes(_)))));
+    let mut concerned = 0;
+    for round in 0..150_000 {
+        let entry = match rng.random_bool(0.1) {
+            true => filter(&mut rng, 0),
+            false => Filter::Is(condition(&mut rng)),
+        };
+        if entry.conditions().iter().any(slides) {
+            continue;
+        }
+        let zone = chrono_tz::Tz::Europe__Berlin;
+        let (then, after) = (now(), now() + Duration::minutes(rng.random_range(1..60 * 24 * 4)));
+        let at = |now| Moment { now, zone };
+        let definition = Definition {
+            name: "a".into(),
+            title: "a".into(),
+            reentry: false,
+            entry: entry.clone(),
+            exit: None,
+            written: Value::Null,
+        };
+        if next_edge(&definition, zone, then).is_none() {
+            continue;
+        }
+        let edges = edges(&definition, zone, then, after);
+        for facts in (0..8).map(|_| facts(&mut rng)) {
+            if holds(&entry, &facts, at(then)) != holds(&entry, &facts, at(after)) {
+                concerned += 1;
+                let found = edges.iter().any(|(filter, moment)| holds(filter, &facts, *moment));
+                assert!(found, "seed {seed} round {round}: {entry:?}\n{facts:?}\nfrom {then} to {after}: {edges:?}");
+            }
+        }
+    }
+    assert!(concerned > 300, "days that concern somebody: {concerned}");
 }

@@ -41,12 +41,13 @@ async fn sign_in_secrets() -> Vec<String> {
         _ = desk.ask(&desk.ctx).await;
     }
     desk.world.sim.post("tokens", serde_json::json!({"revoke": "all"})).await;
-    let begun = desk.begin(Purpose::Reconnect { name: "acme".into() }).await;
+    let begun = desk.begin(Purpose::Reconnect { name: "acme".into(), write: false }).await;
     let (_, _, location) = desk.visit(&begun.url, "admin", "deny").await;
     let url = reqwest::Url::parse(&location).expect("an address");
     secrets.extend(url.query_pairs().filter(|(key, _)| key == "state").map(|(_, value)| value.into_owned()));
-    let (_, _, location) =
-        desk.visit(&desk.begin(Purpose::Reconnect { name: "acme".into() }).await.url, "admin", "allow").await;
+    let (_, _, location) = desk
+        .visit(&desk.begin(Purpose::Reconnect { name: "acme".into(), write: false }).await.url, "admin", "allow")
+        .await;
     let url = reqwest::Url::parse(&location).expect("an address");
     secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
     assert!(secrets.len() > 8);

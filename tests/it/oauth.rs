@@ -348,7 +348,7 @@ async fn leaving_takes_the_tokens_back() {
 async fn a_new_sign_in_takes_the_former_tokens_back() {
     let desk = Desk::connected().await;
     let former = desk.grant().await;
-    let begun = desk.begin(Purpose::Reconnect { name: "acme".into() }).await;
+    let begun = desk.begin(Purpose::Reconnect { name: "acme".into(), write: false }).await;
     assert_eq!(desk.visit(&begun.url, "admin", "allow").await.0, 200);
     assert_eq!(desk.live().await, 1);
     assert_eq!(desk.grant().await.version, former.version + 1);
@@ -368,10 +368,10 @@ async fn an_api_token_becomes_oauth_and_all_else_stays() {
     };
     let before = kept().await;
     // Denied: the API token goes on.
-    let begun = desk.begin(Purpose::Migrate { name: "acme".into() }).await;
+    let begun = desk.begin(Purpose::Migrate { name: "acme".into(), write: false }).await;
     assert_eq!(desk.visit(&begun.url, "admin", "deny").await.0, 400);
     assert!(matches!(desk.ctx.credentials(&desk.world.source().await), Ok(Credentials::ApiToken { .. })));
-    let begun = desk.begin(Purpose::Migrate { name: "acme".into() }).await;
+    let begun = desk.begin(Purpose::Migrate { name: "acme".into(), write: false }).await;
     let (status, page, _) = desk.visit(&begun.url, "admin", "allow").await;
     assert_eq!(status, 200, "{page}");
     assert_eq!(kept().await, before);

@@ -24,6 +24,8 @@ pub const PARAMETERS: &[Parameter] = &[
     parameter("per_page", "/api/v2/incremental/tickets/cursor", "Z§2"),
     parameter("per_page", "/api/v2/incremental/ticket_events", "Z§2"),
     parameter("include", "/api/v2/incremental/ticket_events", "Z§2"),
+    parameter("include_deleted", "/api/v2/users/show_many", "Z§3"),
+    parameter("per_page", "/api/v2/search", "Z§7"),
     parameter("start_time", "/api/v2/satisfaction_ratings", "Z§4"),
 ];
 

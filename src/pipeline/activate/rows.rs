@@ -3,6 +3,7 @@
 use super::env::Env;
 use crate::db;
 use crate::db::activation_facts::{self as facts, Span, These};
+use crate::model::activation::{Rows, Target};
 use crate::model::consent::Channel;
 use crate::model::email::Email;
 use crate::model::filter::Moment;
@@ -47,6 +48,11 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
+    let is_query = matches!(env.activation.rows, Rows::Query { .. });
+    if is_query || env.activation.target == Target::Organizations {
+        let what = if is_query { "rows of a query" } else { "rows of organizations" };
+        return Err(FlowError::State(format!("{what} cannot be read yet: only people of audiences can")));
+    }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
     let among = match scope {
         Scope::All => None,

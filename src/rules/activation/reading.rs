@@ -7,7 +7,8 @@ use crate::model::activation::{
 };
 use crate::model::consent::Channel;
 use crate::model::filter::{Field, Summary};
-use serde_json::json;
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
 const FULL: &str = r#"
 name = "support-health"
@@ -418,4 +419,39 @@ fn wrong_tags() {
         "tag = \"a\"\naudience = \"z\"",
         "tag[0].audience: audience \"z\" is not among rows.audiences, so its people are not among the rows; add it there",
     );
+}
+
+/// A file with parts chosen at random.
+fn any_file() -> impl Strategy<Value = String> {
+    let from = prop_oneof![
+        "value = -?[1-9][0-9]{0,8}(\\.[0-9]{1,3})?",
+        "value = \"[a-z é€{}%]{0,12}\"",
+        Just("from = \"zd.tier\"\nwrite = \"if_empty\"".to_owned()),
+        Just("from = \"rollup.zd.ticket.created.first\"".to_owned()),
+        Just("audience = \"a\"".to_owned()),
+        Just("template = \"{{ summary.open_tickets }} {{ audience['b'].status }}\"".to_owned()),
+    ];
+    let share =
+        (0u32..=1000).prop_map(|share| format!("[guards]\nmax_failed_percent = {:.1}\n", f64::from(share) / 10.0));
+    (prop::collection::vec(from, 1..5), share, any::<bool>()).prop_map(|(all, share, always)| {
+        let map = |(n, from): (usize, &String)| format!("[[map]]\nto = \"user_fields.f{n}\"\n{from}\n");
+        let maps: String = all.iter().enumerate().map(map).collect();
+        file("", "", &format!("{share}[when]\nalways = {always}\n{maps}"))
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_stored_says_the_same_as_the_file(text in any_file()) {
+        let activation = read(&text).expect("a definition");
+        let stored: Value = serde_json::from_str(&activation.written.to_string()).expect("JSON");
+        prop_assert_eq!(from_json(&stored), Ok(activation));
+    }
+
+    #[test]
+    fn whatever_is_written_is_read_or_refused(text in any::<String>(), part in "[{}%'\"a-z. -]{0,40}") {
+        _ = read(&text);
+        _ = super::mention::mentions(&text);
+        _ = super::mention::mentions(&format!("{{{{ person{part} }}}} {part}"));
+    }
 }

@@ -37,7 +37,7 @@ pub use job::{JobRow, JobStatus, job_status};
 pub use organization::organization;
 pub use page::{Page, PageError, page};
 pub use rating::{rating, survey_response};
-pub use remote::{membership, remote, written};
+pub use remote::{address, membership, remote, written};
 pub use sell::{contact, contact_field};
 pub use ticket::ticket;
 pub use user::{deleted_user, merge_direction, user};

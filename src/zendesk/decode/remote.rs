@@ -65,6 +65,13 @@ pub fn written(body: &[u8], wrapper: &str) -> Option<(Option<String>, Option<Str
     Some((id, external_id, lenient.text("email", parts.email).filled()))
 }
 
+/// The address of an identity of a user, where it is one.
+pub fn address(raw: &RawValue) -> Option<String> {
+    let mut lenient = Lenient::default();
+    let mut text = |name: &str| lenient.text(name, member(raw, name)).filled();
+    text("type").filter(|kind| kind == "email").and_then(|_| text("value"))
+}
+
 /// A membership of a user in an organization. None where one of its ids is missing.
 pub fn membership(raw: &RawValue) -> Option<Membership> {
     let parts = Member::read(raw.get())?;

@@ -2,7 +2,7 @@
 
 use super::super::client::Client;
 use super::super::decode;
-use super::super::error::ApiError;
+use super::super::error::{ApiError, Kind};
 use super::super::webhooks::encode;
 use super::rows::rows;
 use super::sell;
@@ -14,6 +14,12 @@ use std::collections::HashMap;
 
 /// Records asked for in one request (Z§3).
 const AT_ONCE: usize = 100;
+
+/// Addresses asked for in one search.
+const EMAILS_AT_ONCE: usize = 20;
+
+/// Users whose other addresses are looked at when a search by address finds them.
+const MOST_SIMILAR: usize = 5;
 
 /// The longest path of a request for many records, in bytes: what is longer is asked in parts.
 const MAX_PATH: usize = 6_000;
@@ -28,7 +34,7 @@ pub struct Found {
 }
 
 /// The records of a target that these values find: all matches, checked here again, for searches also answer with what is only
-/// similar. Values that find nothing are missing, and so are deleted records.
+/// similar. Values that find nothing are missing; deleted users are found by their ids only.
 pub async fn find(client: &Client, target: Target, by: &KeyKind, values: &[String]) -> Result<Vec<Found>, ApiError> {
     let mut found = Vec::new();
     match (target, by) {
@@ -77,7 +83,10 @@ async fn many(
 ) -> Result<(), ApiError> {
     let list = list(target);
     for values in parts(values) {
-        let path = format!("/api/v2/{list}/show_many?{parameter}={}", encode(&values.join(",")));
+        let mut path = format!("/api/v2/{list}/show_many?{parameter}={}", encode(&values.join(",")));
+        if target == Target::Users && parameter == "ids" {
+            path.push_str("&include_deleted=true");
+        }
         let page = rows(client, &path, list).await?;
         let by = if parameter == "ids" { KeyKind::RecordId } else { KeyKind::ExternalId };
         // Each record is looked up by its own value: 100 by 100 comparisons would be many.
@@ -123,13 +132,72 @@ async fn external(client: &Client, target: Target, values: &[String], found: &mu
     Ok(())
 }
 
+/// Several addresses are asked for at once: terms of one property are alternatives. Where an answer does not show that (with two of
+/// them found), those that it lacks are asked for alone, and so is what may be somebody's other address.
 async fn emails(client: &Client, values: &[String], found: &mut Vec<Found>) -> Result<(), ApiError> {
-    for value in values {
-        let Some(term) = quoted(value).map(|value| format!("email:{value}")) else { continue };
-        let path = format!("/api/v2/users/search?query={}", encode(&term));
-        matching(client, Target::Users, &KeyKind::Email, &path, value, found).await?;
+    for values in values.chunks(EMAILS_AT_ONCE) {
+        let terms: Vec<String> = values.iter().filter_map(|value| email_term(value)).collect();
+        let before = found.len();
+        let page = search_users(client, &terms.join(" ")).await?;
+        for remote in &page {
+            let own = own(remote, &KeyKind::Email).unwrap_or_default();
+            for value in values.iter().filter(|value| is_same(&KeyKind::Email, &own, value)) {
+                found.push(Found { value: value.clone(), remote: remote.clone() });
+            }
+        }
+        let answered = &found[before..];
+        let is_all = answered.len() > 1 && answered.len() == page.len();
+        let is_known = |value: &String| answered.iter().any(|found| found.value == *value);
+        let left: Vec<&String> = values.iter().filter(|value| !is_all && !is_known(value)).collect();
+        for value in left {
+            by_address(client, value, values.len() == 1, &page, found).await?;
+        }
     }
     Ok(())
+}
+
+/// Who has an address, first or other. What was found by this address alone is not asked for again.
+async fn by_address(
+    client: &Client,
+    value: &str,
+    is_asked: bool,
+    asked: &[Remote],
+    found: &mut Vec<Found>,
+) -> Result<(), ApiError> {
+    let Some(term) = email_term(value) else { return Ok(()) };
+    let remotes = if is_asked { asked.to_vec() } else { search_users(client, &term).await? };
+    let of_value =
+        |remote: &Remote| own(remote, &KeyKind::Email).is_some_and(|own| is_same(&KeyKind::Email, &own, value));
+    for remote in remotes.into_iter().take(MOST_SIMILAR) {
+        if of_value(&remote) || has_address(client, &remote.id, value).await? {
+            found.push(Found { value: value.to_owned(), remote });
+        }
+    }
+    Ok(())
+}
+
+/// Whether an address is among all those of a user.
+async fn has_address(client: &Client, user: &str, value: &str) -> Result<bool, ApiError> {
+    let path = format!("/api/v2/users/{}/identities?page%5Bsize%5D=100", encode(user));
+    let page = match rows(client, &path, "identities").await {
+        Ok(page) => page,
+        Err(ApiError { kind: Kind::NotFound, .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let addresses = page.records.iter().filter_map(|raw| decode::address(raw));
+    Ok(addresses.into_iter().any(|address| is_same(&KeyKind::Email, &address, value)))
+}
+
+async fn search_users(client: &Client, query: &str) -> Result<Vec<Remote>, ApiError> {
+    if query.is_empty() {
+        return Ok(Vec::new());
+    }
+    let page = rows(client, &format!("/api/v2/users/search?query={}", encode(query)), "users").await?;
+    Ok(page.records.iter().filter_map(|raw| decode::remote(raw, Target::Users)).collect())
+}
+
+fn email_term(value: &str) -> Option<String> {
+    quoted(value).map(|value| format!("email:{value}"))
 }
 
 /// Asks for the records of one value, and keeps those that truly have it.

@@ -1,9 +1,10 @@
 //! Contacts of Zendesk Sell, by its own API on its own address (Z§9), as Adobe's destination writes them: found by e-mail.
 
-use super::super::client::{Client, Written};
+use super::super::client::Client;
 use super::super::decode::{self, JobRow};
 use super::super::error::ApiError;
 use super::super::webhooks::encode;
+use super::super::written::Written;
 use super::body::Request;
 use super::call::{Item, Refusal};
 use super::rows::rows;

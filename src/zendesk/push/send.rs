@@ -1,8 +1,9 @@
 //! Making a call: one request, and what its answer means.
 
-use super::super::client::{Client, NotDone, TOO_MANY_JOBS, Written};
+use super::super::client::{Client, TOO_MANY_JOBS};
 use super::super::decode::{self, JobRow, JobStatus};
 use super::super::error::{ApiError, Kind};
+use super::super::written::{NotDone, Written};
 use super::body;
 use super::call::{Call, Item, Refusal, Taken};
 use super::sell;
@@ -55,15 +56,10 @@ fn refusal(call: Call, NotDone { error, said, sent }: NotDone) -> Refusal {
         _ if said.code == TOO_MANY_JOBS => Refusal::TooManyJobs,
         408 | 500.. => Refusal::Unknown(error),
         413 => Refusal::TooLarge,
-        403 if is_scope(&said) => Refusal::Api(error),
+        403 if error.kind == Kind::MissingScope => Refusal::Api(error),
         // A 403 has no word of its own for this (H5): what else may be wrong shows in the single call that follows.
         403 if call == Call::UsersCreateOrUpdateMany => Refusal::BulkImportOff,
         400 | 403 | 404 | 409 | 410 | 422 if !call.is_bulk() => Refusal::Invalid(said.fault()),
         _ => Refusal::Api(error),
     }
-}
-
-/// Whether a 403 is for want of a scope: `You are missing the following required scopes: users:write, write`, or Sell's word.
-fn is_scope(said: &decode::ApiError) -> bool {
-    said.description.contains("required scope") || said.code == "insufficient_scope"
 }

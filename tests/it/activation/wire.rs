@@ -6,7 +6,8 @@ use deskbridge::model::push::{Changes, TargetField};
 use deskbridge::model::source::SourceSettings;
 use deskbridge::zendesk::client::Client;
 use deskbridge::zendesk::decode::JobStatus;
-use deskbridge::zendesk::push::{self, Call, Item, Taken};
+use deskbridge::zendesk::error::Kind;
+use deskbridge::zendesk::push::{self, Call, Item, Refusal, Taken};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -135,4 +136,95 @@ async fn who_is_not_there_is_made_without_a_word_to_them() {
     let taken = push::send(&client, Call::UserCreateOrUpdate, &[single]).await.expect("taken");
     let Taken::Rows(rows) = taken else { panic!("{taken:?}") };
     assert_eq!((rows[0].id.as_deref(), rows[0].action.as_deref()), (Some(made.to_string().as_str()), Some("update")));
+}
+
+/// Sets the account's faults.
+async fn faults(world: &World, faults: Value) {
+    world.sim.post("faults", faults).await;
+}
+
+#[tokio::test]
+async fn an_address_is_found_among_all_of_a_user() {
+    let (world, client) = wired(|_| {}).await;
+    let mut expected = Vec::new();
+    for n in 0..3 {
+        let email = format!("person{n}@springfield.io");
+        let id = customer(&world, json!({"email": email})).await;
+        expected.push((email, id.to_string()));
+    }
+    let homer = customer(&world, json!({"email": "homer@springfield.io"})).await;
+    world.act(json!({"do": "update_user", "id": homer, "email": "chunky@springfield.io"})).await;
+    let other = truth(&world, "users", homer).await;
+    let other =
+        other["identities"].as_array().expect("identities").iter().find(|identity| identity["primary"] == false);
+    expected.push((other.expect("another address")["value"].as_str().expect("a text").to_owned(), homer.to_string()));
+    let values: Vec<String> =
+        expected.iter().map(|(email, _)| email.clone()).chain(["nobody@springfield.io".into()]).collect();
+    let found = push::find(&client, Target::Users, &KeyKind::Email, &values).await.expect("an answer");
+    let mut found: Vec<_> = found.into_iter().map(|found| (found.value, found.remote.id)).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
+    let alone = push::find(&client, Target::Users, &KeyKind::Email, &values[3..4]).await.expect("an answer");
+    assert_eq!(alone.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_certainly_not_taken_is_told_from_what_nobody_knows() {
+    let (world, client) =
+        wired(|account| account.jobs = serde_json::from_value(json!({"in_flight": 1, "poll_ms": 0})).ok()).await;
+    let id = customer(&world, json!({"email": "homer@springfield.io"})).await;
+    let item = known(id, json!({"details": "new"}));
+    let items = std::slice::from_ref(&item);
+    let path = "/users/update_many";
+    let check = async |fault: Value, expected: &str| {
+        faults(&world, fault).await;
+        let told = push::send(&client, Call::UsersUpdateMany, items).await.expect_err("refused");
+        assert!(format!("{told:?}").starts_with(expected), "{told:?}");
+    };
+    check(json!({"forbidden_paths": [path]}), "Api(").await;
+    check(json!({"missing_paths": [path]}), "Api(").await;
+    check(json!({"html_paths": [path]}), "Unknown(").await;
+    check(json!({"empty_body_paths": [path]}), "Unknown(").await;
+    check(json!({"truncate_paths": [path]}), "Unknown(").await;
+    check(json!({"http_500_share": 1.0}), "Unknown(").await;
+    check(json!({"http_503_share": 1.0}), "Unknown(").await;
+    faults(&world, json!({})).await;
+    // The cut answer belonged to a job that was taken: it fills the only place.
+    let told = push::send(&client, Call::UsersUpdateMany, items).await;
+    assert_eq!(told, Err(Refusal::TooManyJobs));
+}
+
+#[tokio::test]
+async fn a_token_without_the_scope_is_told_what_it_lacks() {
+    let world = World::new(Setup { users: 5, tickets: 0, ..Setup::default() }).await;
+    let request = |settings: SourceSettings| deskbridge::pipeline::lifecycle::Connect {
+        workspace: 1,
+        account: &world.sim.url,
+        name: Some("acme"),
+        credentials: world.sim.client_credentials(),
+        manual_webhook: None,
+        settings,
+    };
+    let connected = deskbridge::pipeline::lifecycle::connect(&world.ctx, request(SourceSettings::default())).await;
+    let mut source = connected.expect("connected").source;
+    let client = world.ctx.client(&source).expect("a client");
+    let id = customer(&world, json!({"email": "homer@springfield.io"})).await;
+    let item = known(id, json!({"details": "new"}));
+    let upsert = keyed(KeyKind::Email, "homer@springfield.io", json!({"details": "new"}));
+    for (call, item) in
+        [(Call::UsersUpdateMany, &item), (Call::UsersCreateOrUpdateMany, &upsert), (Call::UserUpdate, &item)]
+    {
+        let told = push::send(&client, call, std::slice::from_ref(item)).await.expect_err("refused");
+        let Refusal::Api(error) = told else { panic!("{told:?}") };
+        assert_eq!(error.kind, Kind::MissingScope);
+        assert!(error.kind.remedy().contains("--write"), "{}", error.kind.remedy());
+    }
+    source.settings.write = true;
+    deskbridge::pipeline::lifecycle::reconnect(&world.ctx, source, None, None).await.expect("reconnected");
+    let source = world.source().await;
+    assert!(source.settings.write, "it is remembered");
+    let client = world.ctx.client(&source).expect("a client");
+    ended(&client, push::send(&client, Call::UsersUpdateMany, &[item]).await.expect("taken")).await;
+    assert_eq!(truth(&world, "users", id).await["details"], "new");
 }

@@ -77,7 +77,7 @@ async fn killed_between_zendesks_answer_and_our_commit() {
     desk.world.run_jobs().await;
     let asked = desk.world.sim.get("requests").await["by_endpoint"]["POST /oauth/tokens"].as_i64();
     assert_eq!(asked, None, "what is lost is not asked for again and again");
-    let begun = desk.begin(Purpose::Reconnect { name: "acme".into() }).await;
+    let begun = desk.begin(Purpose::Reconnect { name: "acme".into(), write: false }).await;
     assert_eq!(desk.visit(&begun.url, "admin", "allow").await.0, 200);
     desk.world.settle().await;
     assert_eq!(desk.world.source().await.error, None);
@@ -103,7 +103,7 @@ async fn frozen_between_zendesks_answer_and_our_commit() {
         .await
         .expect("intended");
     let pair = open(&ctx, &grant);
-    let endpoint = ctx.token_endpoint("acme", &desk.world.sim.url).expect("an endpoint");
+    let endpoint = ctx.token_endpoint("acme", &desk.world.sim.url, false).expect("an endpoint");
     let new = endpoint.refresh(&Desk::app(), &pair.refresh_token, now).await.expect("renewed");
     desk.world.advance(61, 0).await;
     desk.world.run_jobs().await;

@@ -39,6 +39,7 @@ async fn server(status: u16, headers: &'static [(&'static str, &'static str)], b
 
 fn client(base_url: &str) -> Client {
     let options = ClientOptions {
+        write: false,
         source: "acme".into(),
         base_url: base_url.to_owned(),
         timeout: Duration::from_secs(5),

@@ -34,7 +34,7 @@ fn prepare(shared: &Shared, req: &Req) -> Result<Letter, Reply> {
     if caller.user_id == 0 {
         return Err(auth::unauthenticated());
     }
-    if caller.role != Role::Admin || !auth::allowed(&caller, req) {
+    if caller.role != Role::Admin || auth::missing(&caller, req).is_some() {
         return Err(Reply::forbidden());
     }
     let given = &req.body["request"];

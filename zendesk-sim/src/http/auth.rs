@@ -54,13 +54,9 @@ fn basic(world: &World, secret: &str, nobody: &Caller) -> Option<Caller> {
     Some(Caller { user_id: id, role: user.role, ..nobody.clone() })
 }
 
-/// Whether the token's scopes reach a path's resource.
-pub fn allowed(caller: &Caller, req: &Req) -> bool {
-    let Some(scopes) = &caller.scopes else { return true };
-    // A misspelt scope makes a token that is good for nothing.
-    if !scopes.iter().any(|scope| is_scope(scope)) {
-        return false;
-    }
+/// The scopes of which a path's resource needs one, where the token has none of them.
+pub fn missing(caller: &Caller, req: &Req) -> Option<String> {
+    let scopes = caller.scopes.as_ref()?;
     let verb = if req.method == "GET" { "read" } else { "write" };
     let first = req.parts.first().map_or("", String::as_str);
     let resource = match first {
@@ -68,12 +64,16 @@ pub fn allowed(caller: &Caller, req: &Req) -> bool {
         "deleted_users" | "user_fields" => "users",
         "deleted_tickets" | "ticket_fields" | "ticket_forms" | "custom_statuses" => "tickets",
         "organization_fields" | "organization_memberships" => "organizations",
-        "oauth" => return true,
+        "oauth" => "",
         other => other,
     };
     let resource = if resource == "ticket_events" { "tickets" } else { resource };
     let me = resource == "users" && req.parts.get(1).is_some_and(|part| part == "me");
-    me || scopes.iter().any(|scope| scope == verb || *scope == format!("{resource}:{verb}"))
+    let narrow = format!("{resource}:{verb}");
+    // A misspelt scope makes a token that is good for nothing.
+    let is_token = scopes.iter().any(|scope| is_scope(scope));
+    let reaches = me || first == "oauth" || scopes.iter().any(|scope| scope == verb || *scope == narrow);
+    (!(is_token && reaches)).then(|| format!("{narrow}, {verb}"))
 }
 
 /// What a scope may be limited to.

@@ -130,8 +130,9 @@ impl Gate {
                 }
             };
         }
-        if !auth::allowed(caller, req) {
-            return Reply::forbidden();
+        if let Some(missing) = auth::missing(caller, req) {
+            let words = format!("You are missing the following required scopes: {missing}");
+            return Reply::json(403, &json!({"error": "Forbidden", "description": words}));
         }
         api::route(&mut self.world, caller, req)
     }
