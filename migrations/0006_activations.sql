@@ -187,6 +187,7 @@ CREATE TABLE push_record (
     PRIMARY KEY (workspace_id, run_id, seq)
 );
 CREATE INDEX push_record_open ON push_record (workspace_id, run_id, state, seq) WHERE state IN ('planned', 'read', 'sent');
+CREATE INDEX push_record_failed ON push_record (workspace_id, run_id) WHERE state = 'failed';
 CREATE INDEX push_record_record ON push_record (workspace_id, run_id, record_id);
 CREATE INDEX push_record_key ON push_record (workspace_id, run_id, lower(key_value));
 CREATE INDEX push_record_job ON push_record (workspace_id, job_id) WHERE job_id IS NOT NULL;

@@ -101,7 +101,7 @@ fn wanted(source: &Source, named: &[Stream]) -> anyhow::Result<Vec<Stream>> {
 }
 
 /// The context of a worker that looks for jobs often and stops soon.
-fn helper(ctx: &Context) -> Context {
+pub(super) fn helper(ctx: &Context) -> Context {
     let mut settings = (*ctx.settings).clone();
     settings.worker.poll_interval_ms = 200;
     settings.shutdown.grace_secs = 5;

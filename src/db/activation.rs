@@ -56,6 +56,12 @@ pub async fn by_name(db: &mut PgConnection, workspace_id: i64, name: &str) -> Re
     sqlx::query_as(sql).bind(workspace_id).bind(name).fetch_optional(db).await
 }
 
+/// The activation of that number.
+pub async fn by_id(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<Option<Row>> {
+    let sql = sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM activation WHERE workspace_id = $1 AND id = $2"));
+    sqlx::query_as(sql).bind(workspace_id).bind(id).fetch_optional(db).await
+}
+
 /// The activations that write to a source, in order of their numbers.
 pub async fn of_source(db: &mut PgConnection, workspace_id: i64, source_id: i64) -> Result<Vec<Row>> {
     let sql = sqlx::AssertSqlSafe(format!(
@@ -149,6 +155,17 @@ pub async fn replanned(db: &mut PgConnection, workspace_id: i64, id: i64, asked_
         .bind(workspace_id)
         .bind(id)
         .bind(asked_at)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Asks for all its rows to be looked at.
+pub async fn replan(db: &mut PgConnection, workspace_id: i64, id: i64, at: DateTime<Utc>) -> Result<()> {
+    sqlx::query("UPDATE activation SET replan_at = $3 WHERE workspace_id = $1 AND id = $2")
+        .bind(workspace_id)
+        .bind(id)
+        .bind(at)
         .execute(db)
         .await?;
     Ok(())

@@ -250,3 +250,13 @@ pub async fn failing(db: &mut PgConnection, source_id: i64) -> Result<Vec<(Strin
     .fetch_all(db)
     .await
 }
+
+/// How often the push job of a source has failed and waits for another try, and why.
+pub async fn push_failing(db: &mut PgConnection, source_id: i64) -> Result<Option<(i32, String)>> {
+    sqlx::query_as(
+        "SELECT failures, coalesce(error, '') FROM job WHERE source_id = $1 AND kind = 'push' AND failures > 0 LIMIT 1",
+    )
+    .bind(source_id)
+    .fetch_optional(db)
+    .await
+}

@@ -177,3 +177,12 @@ pub async fn refused(
     .fetch_one(db)
     .await
 }
+
+/// A call as JSON, to be shown.
+pub async fn show(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<Option<serde_json::Value>> {
+    sqlx::query_scalar("SELECT to_jsonb(j) FROM push_job j WHERE workspace_id = $1 AND id = $2")
+        .bind(workspace_id)
+        .bind(id)
+        .fetch_optional(db)
+        .await
+}

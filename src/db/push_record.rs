@@ -104,12 +104,11 @@ pub struct NewRecord<'a> {
     pub digest: i64,
     /// What is wanted.
     pub wanted: &'a Wanted,
-    /// The target field at fault.
-    pub field: Option<&'a str>,
-    /// The class of the fault.
-    pub class: Option<&'a str>,
-    /// The fault in words.
-    pub reason: Option<&'a str>,
+    /// What is left as Zendesk has it, by field, and why.
+    pub kept: Option<&'a BTreeMap<String, String>>,
+    /// Why it is not sent.
+    #[serde(flatten)]
+    pub fault: Option<&'a Fault>,
 }
 
 fn word<S: serde::Serializer>(state: &RecordState, out: S) -> std::result::Result<S::Ok, S::Error> {
@@ -129,9 +128,9 @@ pub async fn insert(
     }
     sqlx::query(
         "INSERT INTO push_record (workspace_id, run_id, activation_id, row_key, person_id, record_id, key_value, state, stage,
-             digest, wanted, field, class, reason, tries, updated_at)
+             digest, wanted, kept, field, class, reason, tries, updated_at)
          SELECT $1, $2, $3, t.*, 0, $5 FROM json_to_recordset($4::text::json) AS t(row_key text, person_id bigint, record_id text,
-             key_value text, state text, stage smallint, digest bigint, wanted jsonb, field text, class text, reason text)",
+             key_value text, state text, stage smallint, digest bigint, wanted jsonb, kept jsonb, field text, class text, reason text)",
     )
     .bind(workspace_id)
     .bind(run_id)
@@ -233,13 +232,13 @@ pub async fn back(
         "UPDATE push_record SET state = 'planned', before = NULL, changes = NULL, kept = NULL, field = NULL, class = NULL,
                 reason = NULL, tries = 0, updated_at = $6
          WHERE workspace_id = $1 AND run_id = $2 AND state = ANY($3) AND ($4::text IS NULL OR class = $4)
-           AND ($5::text IS NULL OR $5 IN (row_key, record_id, key_value))",
+           AND ($5::text[] IS NULL OR row_key = ANY($5) OR record_id = ANY($5) OR key_value = ANY($5))",
     )
     .bind(workspace_id)
     .bind(run_id)
     .bind(states)
     .bind(which.class)
-    .bind(which.key)
+    .bind(which.keys)
     .bind(now)
     .execute(db)
     .await?;
@@ -253,8 +252,89 @@ pub struct Which<'a> {
     pub states: &'a [RecordState],
     /// Of this class of fault.
     pub class: Option<&'a str>,
-    /// Of this row, record or value of the key.
-    pub key: Option<&'a str>,
+    /// Of one of these rows, records or values of the key.
+    pub keys: Option<&'a [String]>,
+}
+
+/// Has a plan's records be sent, each against the before-image that it has. Newer changes of their rows win, and older ones
+/// that wait give way.
+pub async fn release(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    superseded: &Fault,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    for sql in [
+        "UPDATE push_record o SET state = 'skipped', class = $3, reason = $4, updated_at = $5
+         FROM push_record n JOIN push_run r ON r.workspace_id = n.workspace_id AND r.id = n.run_id
+         WHERE o.workspace_id = $1 AND o.run_id = $2 AND o.state = 'read' AND n.workspace_id = $1
+           AND n.activation_id = o.activation_id AND n.row_key = o.row_key AND n.seq > o.seq AND n.state IN ('planned', 'sent')
+           AND (r.kind <> 'plan' OR r.state = 'sending')",
+        "UPDATE push_record o SET state = 'skipped', class = $3, reason = $4, updated_at = $5
+         FROM push_record n
+         WHERE o.workspace_id = $1 AND o.state = 'planned' AND n.workspace_id = $1 AND n.run_id = $2 AND n.state = 'read'
+           AND n.activation_id = o.activation_id AND n.row_key = o.row_key AND n.seq > o.seq",
+    ] {
+        sqlx::query(sql)
+            .bind(workspace_id)
+            .bind(run_id)
+            .bind(&superseded.class)
+            .bind(&superseded.reason)
+            .bind(now)
+            .execute(&mut *db)
+            .await?;
+    }
+    sqlx::query(
+        "UPDATE push_record SET state = 'planned', updated_at = $3 WHERE workspace_id = $1 AND run_id = $2 AND state = 'read'",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What records of a run are from now on, by their places.
+pub async fn renew(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    records: &[(i64, NewRecord<'_>)],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    #[derive(Serialize)]
+    struct Renewed<'a> {
+        seq: i64,
+        #[serde(flatten)]
+        record: &'a NewRecord<'a>,
+    }
+    let rows: Vec<Renewed<'_>> = records.iter().map(|(seq, record)| Renewed { seq: *seq, record }).collect();
+    sqlx::query(
+        "UPDATE push_record r SET person_id = t.person_id, record_id = t.record_id, key_value = t.key_value, state = t.state,
+                digest = t.digest, wanted = t.wanted, before = NULL, changes = NULL, kept = t.kept, field = t.field,
+                class = t.class, reason = t.reason, tries = 0, updated_at = $4
+         FROM json_to_recordset($3::text::json) AS t(seq bigint, person_id bigint, record_id text, key_value text, state text,
+             digest bigint, wanted jsonb, kept jsonb, field text, class text, reason text)
+         WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq = t.seq",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(super::as_json(&rows))
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The rows of a run's records.
+pub async fn row_keys(db: &mut PgConnection, workspace_id: i64, run_id: i64) -> Result<Vec<String>> {
+    sqlx::query_scalar("SELECT row_key FROM push_record WHERE workspace_id = $1 AND run_id = $2 ORDER BY seq")
+        .bind(workspace_id)
+        .bind(run_id)
+        .fetch_all(db)
+        .await
 }
 
 /// Gives up records that are planned: they become skipped, with a class and a reason.
@@ -270,13 +350,13 @@ pub async fn skip(
     let skipped = sqlx::query(
         "UPDATE push_record SET state = 'skipped', field = NULL, class = $6, reason = $7, updated_at = $8
          WHERE workspace_id = $1 AND run_id = $2 AND state = ANY($3) AND ($4::text IS NULL OR class = $4)
-           AND ($5::text IS NULL OR $5 IN (row_key, record_id, key_value))",
+           AND ($5::text[] IS NULL OR row_key = ANY($5) OR record_id = ANY($5) OR key_value = ANY($5))",
     )
     .bind(workspace_id)
     .bind(run_id)
     .bind(states)
     .bind(which.class)
-    .bind(which.key)
+    .bind(which.keys)
     .bind(&fault.class)
     .bind(&fault.reason)
     .bind(now)
@@ -310,6 +390,116 @@ pub async fn supersede(
     .execute(db)
     .await?;
     Ok(skipped.rows_affected())
+}
+
+/// Whether records of other runs of an activation wait to be sent.
+pub async fn others_planned(db: &mut PgConnection, workspace_id: i64, activation_id: i64, run_id: i64) -> Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM push_run r JOIN push_record o ON o.workspace_id = r.workspace_id AND o.run_id = r.id
+             WHERE r.workspace_id = $1 AND r.activation_id = $2 AND r.ended_at IS NULL AND o.state = 'planned'
+               AND (r.id <> $3 OR r.kind = 'always'))",
+    )
+    .bind(workspace_id)
+    .bind(activation_id)
+    .bind(run_id)
+    .fetch_one(db)
+    .await
+}
+
+/// Fails planned records of a run that share a record, or a key while their record is not known: `[record, key]` say why.
+pub async fn refuse_twins(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    [of_record, of_key]: [&Fault; 2],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    for (fault, sql) in [
+        (
+            of_record,
+            "UPDATE push_record r SET state = 'failed', class = $3, reason = $4, updated_at = $5
+             FROM (SELECT record_id FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned'
+                     AND record_id IS NOT NULL GROUP BY record_id HAVING count(*) > 1) t
+             WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.state = 'planned' AND r.record_id = t.record_id",
+        ),
+        (
+            of_key,
+            "UPDATE push_record r SET state = 'failed', class = $3, reason = $4, updated_at = $5
+             FROM (SELECT lower(key_value) AS key FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned'
+                     AND record_id IS NULL AND key_value IS NOT NULL GROUP BY lower(key_value) HAVING count(*) > 1) t
+             WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.state = 'planned' AND r.record_id IS NULL
+               AND lower(r.key_value) = t.key",
+        ),
+    ] {
+        sqlx::query(sql)
+            .bind(workspace_id)
+            .bind(run_id)
+            .bind(&fault.class)
+            .bind(&fault.reason)
+            .bind(now)
+            .execute(&mut *db)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What records of a run in one state would do: change, clear fields, create. What is wanted tells it at most, what is to be
+/// sent tells it.
+pub async fn would(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    state: RecordState,
+) -> Result<(i64, i64, i64)> {
+    sqlx::query_as(
+        "SELECT count(*), coalesce(sum((SELECT count(*) FROM jsonb_each(coalesce(changes, wanted) -> 'values') v
+                                        WHERE v.value = 'null')), 0)::bigint,
+                count(*) FILTER (WHERE record_id IS NULL)
+         FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = $3",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(state.as_str())
+    .fetch_one(db)
+    .await
+}
+
+/// Planned records of a run, drawn from all of them by chance, the same ones each time.
+pub async fn drawn(db: &mut PgConnection, workspace_id: i64, run_id: i64, limit: i64) -> Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "SELECT seq FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned' ORDER BY md5(row_key), seq LIMIT $3",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// Sets at which stage records of a run are sent.
+pub async fn set_stage(db: &mut PgConnection, workspace_id: i64, run_id: i64, seqs: &[i64], stage: i16) -> Result<()> {
+    sqlx::query("UPDATE push_record SET stage = $4 WHERE workspace_id = $1 AND run_id = $2 AND seq = ANY($3)")
+        .bind(workspace_id)
+        .bind(run_id)
+        .bind(seqs)
+        .bind(stage)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// How many records of a run have had an answer, how many of those failed, and how many were sent at all.
+pub async fn tried(db: &mut PgConnection, workspace_id: i64, run_id: i64) -> Result<(i64, i64, i64)> {
+    sqlx::query_as(
+        "SELECT coalesce(sum(records) FILTER (WHERE ended_at IS NOT NULL), 0)::bigint,
+                (SELECT count(*) FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'failed' AND job_id IS NOT NULL),
+                coalesce(sum(records), 0)::bigint
+         FROM push_job WHERE workspace_id = $1 AND run_id = $2",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .fetch_one(db)
+    .await
 }
 
 /// How many records of a run stand how: by state and class of fault.
@@ -368,14 +558,14 @@ pub async fn page(
     sqlx::query_as(
         "SELECT * FROM push_record
          WHERE workspace_id = $1 AND run_id = $2 AND seq > $6 AND (cardinality($3::text[]) = 0 OR state = ANY($3))
-           AND ($4::text IS NULL OR class = $4) AND ($5::text IS NULL OR $5 IN (row_key, record_id, key_value))
+           AND ($4::text IS NULL OR class = $4) AND ($5::text[] IS NULL OR row_key = ANY($5) OR record_id = ANY($5) OR key_value = ANY($5))
          ORDER BY seq LIMIT $7",
     )
     .bind(workspace_id)
     .bind(run_id)
     .bind(states)
     .bind(which.class)
-    .bind(which.key)
+    .bind(which.keys)
     .bind(after)
     .bind(limit)
     .fetch_all(db)

@@ -27,7 +27,7 @@ pub struct Run {
     pub definition: Value,
     /// Up to which stage its records may be sent.
     pub stage: i16,
-    /// How far planning has come through the rows.
+    /// How far planning has come through the rows; `{"keys": [rows]}` limits it to these.
     pub cursor: Option<Value>,
     /// The run that it undoes.
     pub undoes: Option<i64>,
@@ -145,16 +145,27 @@ pub async fn active(db: &mut PgConnection, workspace_id: i64, source_id: i64) ->
     .await
 }
 
-/// The run of what changes that has not ended, if there is one.
-pub async fn open_always(db: &mut PgConnection, workspace_id: i64, activation_id: i64) -> Result<Option<Run>> {
+/// The latest run of a kind that has not ended, if there is one.
+pub async fn unended(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    activation_id: i64,
+    kind: RunKind,
+) -> Result<Option<Run>> {
     sqlx::query_as(
-        "SELECT * FROM push_run WHERE workspace_id = $1 AND activation_id = $2 AND kind = 'always' AND ended_at IS NULL
+        "SELECT * FROM push_run WHERE workspace_id = $1 AND activation_id = $2 AND kind = $3 AND ended_at IS NULL
          ORDER BY id DESC LIMIT 1",
     )
     .bind(workspace_id)
     .bind(activation_id)
+    .bind(kind.as_str())
     .fetch_optional(db)
     .await
+}
+
+/// The run of what changes that has not ended, if there is one.
+pub async fn open_always(db: &mut PgConnection, workspace_id: i64, activation_id: i64) -> Result<Option<Run>> {
+    unended(db, workspace_id, activation_id, RunKind::Always).await
 }
 
 /// Records how far planning has come. Belongs into the transaction of the records it stands for (invariant 3).

@@ -303,6 +303,8 @@ pub struct RunCounts {
     pub looked_at: u64,
     /// Rows for which Zendesk was last given the same.
     pub same: u64,
+    /// Rows that consent or suppression keeps from being written, and of which nothing ever was.
+    pub withheld: u64,
     /// Records it would change, as its before-images told.
     pub would_change: u64,
     /// Fields it would clear, likewise.

@@ -42,9 +42,12 @@ The README explains every key. Applying a file changes nothing in Zendesk; a run
 /// `deskbridge activation apply`.
 #[derive(Debug, clap::Args)]
 pub struct Apply {
+    /// Number of a plan: what it found is sent, except where Zendesk has something else by now.
+    #[arg(value_name = "PLAN", required_unless_present = "file", conflicts_with = "file")]
+    plan: Option<i64>,
     /// The definition (TOML); - for stdin.
     #[arg(short, long, value_name = "FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
 }
@@ -80,7 +83,12 @@ fn definition(path: &Path) -> anyhow::Result<Activation> {
 
 /// Defines an activation and shows it.
 pub async fn apply(session: &Session, args: &Apply) -> anyhow::Result<()> {
-    let activation = definition(&args.file)?;
+    let file = match (args.plan, &args.file) {
+        (Some(plan), _) => return super::run::apply(session, plan, args.format).await,
+        (None, Some(file)) => file,
+        (None, None) => return Err(usage("there is nothing to apply", "give the number of a plan, or a file with -f")),
+    };
+    let activation = definition(file)?;
     manage::apply(&session.ctx, session.workspace, &activation).await?;
     show::show(session, &activation.name, args.format).await
 }

@@ -1,6 +1,9 @@
 //! `activation`: what of the CDP becomes which fields in Zendesk.
 
 mod define;
+mod records;
+mod report;
+mod run;
 mod show;
 
 use super::session::{self, Globals, Log};
@@ -8,7 +11,7 @@ use super::session::{self, Globals, Log};
 /// `deskbridge activation`.
 #[derive(Debug, clap::Subcommand)]
 pub enum ActivationCommand {
-    /// Define an activation by its file, or define it anew.
+    /// Define an activation by its file, or define it anew; or send what a plan found.
     #[command(after_long_help = define::APPLY_HELP)]
     Apply(define::Apply),
     /// Say what applying a file would change; exit code 1 when it would change something.
@@ -23,6 +26,8 @@ pub enum ActivationCommand {
     Resume(show::Named),
     /// Delete an activation with its ledger and runs. Zendesk keeps what it has.
     Delete(define::Delete),
+    #[command(flatten)]
+    Runs(run::RunCommand),
 }
 
 /// Carries out an `activation` command.
@@ -36,5 +41,6 @@ pub async fn run(globals: &Globals, command: &ActivationCommand) -> anyhow::Resu
         ActivationCommand::Pause(args) => define::set_paused(&session, args, true).await,
         ActivationCommand::Resume(args) => define::set_paused(&session, args, false).await,
         ActivationCommand::Delete(args) => define::delete(&session, args).await,
+        ActivationCommand::Runs(command) => run::run(&session, command).await,
     }
 }

@@ -96,14 +96,18 @@ async fn one(
     let (workspace, job) = (env.workspace, call.job);
     match taken {
         Ok(Taken::Job(status)) => {
-            hold.transact(async |tx| Ok(db::push_job::sent(tx, workspace, job, &status.id, now).await?)).await?;
+            let mut held = hold.begin().await?;
+            db::push_job::sent(&mut held.tx, workspace, job, &status.id, now).await?;
+            hold.commit(held).await?;
         }
         Ok(Taken::Rows(rows)) => {
             answered(ctx, hold, env, call, |records| results::read(call.call, records, &rows)).await?
         }
         Err(Refusal::Unknown(error)) => {
             let words = error.to_string();
-            hold.transact(async |tx| Ok(db::push_job::unknown(tx, workspace, job, &words, Some(now)).await?)).await?;
+            let mut held = hold.begin().await?;
+            db::push_job::unknown(&mut held.tx, workspace, job, &words, Some(now)).await?;
+            hold.commit(held).await?;
         }
         Err(Refusal::TooManyJobs) => {
             return Ok(Err(Stop::Wait(Duration::from_millis(ctx.settings.activation.poll_ms))));
@@ -144,18 +148,16 @@ async fn answered(
     read: impl FnOnce(&[db::push_record::Record]) -> Vec<Option<Outcome>>,
 ) -> Result<(), FlowError> {
     let place = Place { workspace: env.workspace, source: env.source.id, now: ctx.clock.now() };
-    hold.transact(async |tx| {
-        let records = db::push_sent::of_job(tx, place.workspace, call.job).await?;
-        let results = read(&records);
-        if results::apply(tx, place, call.call, &records, results).await? == 0 {
-            db::push_job::end(tx, place.workspace, call.job, None, place.now).await?;
-        } else {
-            let words = "Zendesk did not tell what became of it";
-            db::push_job::unknown(tx, place.workspace, call.job, words, Some(place.now)).await?;
-        }
-        Ok(())
-    })
-    .await
+    let mut held = hold.begin().await?;
+    let records = db::push_sent::of_job(&mut held.tx, place.workspace, call.job).await?;
+    let results = read(&records);
+    if results::apply(&mut held.tx, place, call.call, &records, results).await? == 0 {
+        db::push_job::end(&mut held.tx, place.workspace, call.job, None, place.now).await?;
+    } else {
+        let words = "Zendesk did not tell what became of it";
+        db::push_job::unknown(&mut held.tx, place.workspace, call.job, words, Some(place.now)).await?;
+    }
+    hold.commit(held).await
 }
 
 /// Ends a call that was certainly not taken: its records wait to be sent again.
@@ -167,13 +169,12 @@ async fn back(
     remedy: Option<&str>,
 ) -> Result<(), FlowError> {
     let place = Place { workspace: env.workspace, source: env.source.id, now: ctx.clock.now() };
-    hold.transact(async |tx| {
-        let records = db::push_sent::of_job(tx, place.workspace, call.job).await?;
-        let results = records.iter().map(|_| Some(Outcome::Unsent)).collect();
-        results::apply(tx, place, call.call, &records, results).await?;
-        Ok(db::push_job::end(tx, place.workspace, call.job, remedy, place.now).await?)
-    })
-    .await
+    let mut held = hold.begin().await?;
+    let records = db::push_sent::of_job(&mut held.tx, place.workspace, call.job).await?;
+    let results = records.iter().map(|_| Some(Outcome::Unsent)).collect();
+    results::apply(&mut held.tx, place, call.call, &records, results).await?;
+    db::push_job::end(&mut held.tx, place.workspace, call.job, remedy, place.now).await?;
+    hold.commit(held).await
 }
 
 /// A call that was certainly not taken for what it holds: two halves take its place, and a single record fails.
@@ -193,20 +194,17 @@ async fn halve(
     }
     let (now, source) = (ctx.clock.now(), env.source.id);
     let (left, right) = call.members.split_at(call.members.len() / 2);
-    let stored = hold
-        .transact(async |tx| {
-            db::push_job::end(tx, env.workspace, call.job, Some(&fault.reason), now).await?;
-            let mut stored = Vec::new();
-            for members in [left, right] {
-                let place = (call.run, source);
-                let name = call.call.as_str();
-                let job = db::push_job::store(tx, env.workspace, place, name, members.len(), now).await?;
-                db::push_sent::reassign(tx, env.workspace, (call.run, job), &places(members), now).await?;
-                stored.push(Stored { job, members: members.to_vec(), ..*call });
-            }
-            Ok(stored)
-        })
-        .await?;
+    let mut held = hold.begin().await?;
+    db::push_job::end(&mut held.tx, env.workspace, call.job, Some(&fault.reason), now).await?;
+    let mut stored = Vec::new();
+    for members in [left, right] {
+        let place = (call.run, source);
+        let name = call.call.as_str();
+        let job = db::push_job::store(&mut held.tx, env.workspace, place, name, members.len(), now).await?;
+        db::push_sent::reassign(&mut held.tx, env.workspace, (call.run, job), &places(members), now).await?;
+        stored.push(Stored { job, members: members.to_vec(), ..*call });
+    }
+    hold.commit(held).await?;
     for call in stored.into_iter().rev() {
         queue.push_front(call);
     }

@@ -1,10 +1,17 @@
 //! The hold on a push job: every transaction begins with the fence, and a request that writes is made only while the lease is fresh.
 
-use crate::db;
+use super::plan;
 use crate::model::job::Lease;
 use crate::pipeline::context::{Context, FlowError};
 use chrono::{DateTime, Duration, Utc};
 use sqlx::{Postgres, Transaction};
+
+/// A transaction, and when its fence was passed.
+pub struct Held {
+    /// The transaction.
+    pub tx: Transaction<'static, Postgres>,
+    now: DateTime<Utc>,
+}
 
 /// A lease, and when a commit last proved that it is held.
 pub struct Hold<'a> {
@@ -19,21 +26,17 @@ impl<'a> Hold<'a> {
         Hold { ctx, lease, proved: None }
     }
 
-    /// Runs a transaction that commits only while the lease is ours.
-    pub async fn transact<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut Transaction<'static, Postgres>) -> Result<T, FlowError>,
-    ) -> Result<T, FlowError> {
+    /// Begins a transaction that goes on only while the lease is ours.
+    pub async fn begin(&self) -> Result<Held, FlowError> {
         let now = self.ctx.clock.now();
-        let until = now + Duration::seconds(self.ctx.settings.worker.lease_secs as i64);
-        let mut tx = self.ctx.pool.begin().await?;
-        if !db::job::fence(&mut tx, self.lease, until).await? {
-            return Err(FlowError::LeaseLost);
-        }
-        let done = work(&mut tx).await?;
-        tx.commit().await?;
-        self.proved = Some(now);
-        Ok(done)
+        Ok(Held { tx: plan::begin(self.ctx, self.lease).await?, now })
+    }
+
+    /// Commits it, which proves that the lease was ours when it began.
+    pub async fn commit(&mut self, held: Held) -> Result<(), FlowError> {
+        held.tx.commit().await?;
+        self.proved = Some(held.now);
+        Ok(())
     }
 
     /// Makes sure that the lease was held a moment ago: less than half its time, so that whoever takes the job over finds that
@@ -41,7 +44,8 @@ impl<'a> Hold<'a> {
     pub async fn fresh(&mut self) -> Result<(), FlowError> {
         let half = Duration::milliseconds(self.ctx.settings.worker.lease_secs as i64 * 500);
         if self.proved.is_none_or(|proved| self.ctx.clock.now() - proved >= half) {
-            self.transact(async |_| Ok(())).await?;
+            let held = self.begin().await?;
+            self.commit(held).await?;
         }
         Ok(())
     }

@@ -102,7 +102,9 @@ impl Look<'_> {
         }
         if !working.is_empty() {
             let workspace = self.source.workspace_id;
-            hold.transact(async |tx| Ok(db::push_job::seen(tx, workspace, &working, now).await?)).await?;
+            let mut held = hold.begin().await?;
+            db::push_job::seen(&mut held.tx, workspace, &working, now).await?;
+            hold.commit(held).await?;
         }
         Ok(())
     }
@@ -122,23 +124,22 @@ impl Look<'_> {
             "what became of a call is settled by reading"
         );
         let workspace = self.source.workspace_id;
-        hold.transact(async |tx| Ok(db::push_job::unknown(tx, workspace, job.id, why, seen_at).await?)).await
+        let mut held = hold.begin().await?;
+        db::push_job::unknown(&mut held.tx, workspace, job.id, why, seen_at).await?;
+        hold.commit(held).await
     }
 
     /// Gives the records of a job that has ended their results.
     async fn completed(&self, hold: &mut Hold<'_>, job: &Job, status: &JobStatus) -> Result<(), FlowError> {
         let (place, call) = (self.place(), call_of(job)?);
-        let left = hold
-            .transact(async |tx| {
-                let records = db::push_sent::of_job(tx, place.workspace, job.id).await?;
-                let results = results::read(call, &records, &status.rows);
-                let left = results::apply(tx, place, call, &records, results).await?;
-                if left == 0 {
-                    db::push_job::end(tx, place.workspace, job.id, None, place.now).await?;
-                }
-                Ok(left)
-            })
-            .await?;
+        let mut held = hold.begin().await?;
+        let records = db::push_sent::of_job(&mut held.tx, place.workspace, job.id).await?;
+        let results = results::read(call, &records, &status.rows);
+        let left = results::apply(&mut held.tx, place, call, &records, results).await?;
+        if left == 0 {
+            db::push_job::end(&mut held.tx, place.workspace, job.id, None, place.now).await?;
+        }
+        hold.commit(held).await?;
         match left {
             0 => Ok(()),
             left => {
@@ -172,11 +173,10 @@ impl Look<'_> {
             _ => Vec::new(),
         };
         let place = self.place();
-        hold.transact(async |tx| {
-            results::apply(tx, place, call, &records, results).await?;
-            Ok(db::push_job::end(tx, workspace, job.id, None, place.now).await?)
-        })
-        .await
+        let mut held = hold.begin().await?;
+        results::apply(&mut held.tx, place, call, &records, results).await?;
+        db::push_job::end(&mut held.tx, workspace, job.id, None, place.now).await?;
+        hold.commit(held).await
     }
 }
 

@@ -52,7 +52,7 @@ struct Round<'a> {
     env: &'a Env,
     run: &'a Run,
     terms: Terms,
-    /// A plan takes before-images and sends nothing.
+    /// Before-images are taken and nothing is sent: of a plan, or to weigh a run.
     reads_only: bool,
     /// Users are created one by one.
     singly: bool,
@@ -64,7 +64,7 @@ pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let (settings, source) = (&ctx.settings.activation, env.source.id);
     let terms = Terms::of(&env.activation, &env.fields);
     let terms = if run.kind == RunKind::Undo { terms.for_undo() } else { terms };
-    let reads_only = run.kind == RunKind::Plan && run.state == RunState::Reading;
+    let reads_only = run.state == RunState::Reading;
     let (records, singly) = {
         let mut db = ctx.pool.acquire().await?;
         let full = db::push_job::open(&mut db, env.workspace, source).await?.len() >= settings.jobs_in_flight;
@@ -213,44 +213,43 @@ impl Round<'_> {
         let (workspace, source) = (self.env.workspace, self.env.source.id);
         let (run_id, activation_id) = (self.run.id, self.env.id);
         let ledger = Ledger { workspace_id: workspace, activation_id, source_id: source, run_id, now };
-        hold.transact(async |tx| {
-            // Somebody may have stopped the run, or taken records out of it, while Zendesk was read.
-            let state = db::push_run::load(tx, workspace, run_id).await?.map(|run| run.state);
-            let seqs: Vec<i64> = verdicts.iter().map(|verdict| verdict.record.seq).collect();
-            let held = match state == Some(self.run.state) {
-                true => db::push_sent::hold(tx, workspace, run_id, &seqs).await?,
-                false => HashSet::new(),
-            };
-            let (mut finals, mut entries) = (Vec::new(), Vec::new());
-            let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
-            for verdict in verdicts.into_iter().filter(|verdict| held.contains(&verdict.record.seq)) {
-                match self.outgoing(&verdict, looked) {
-                    Some((call, member)) => {
-                        batches.entry(call.as_str()).or_insert((call, Vec::new())).1.push((verdict, member));
-                    }
-                    None => {
-                        let (one, entry) = self.finish(verdict);
-                        finals.push(one);
-                        entries.extend(entry);
-                    }
+        let mut held = hold.begin().await?;
+        let tx = &mut held.tx;
+        // Somebody may have stopped the run, or taken records out of it, while Zendesk was read.
+        let state = db::push_run::load(tx, workspace, run_id).await?.map(|run| run.state);
+        let seqs: Vec<i64> = verdicts.iter().map(|verdict| verdict.record.seq).collect();
+        let ours = match state == Some(self.run.state) {
+            true => db::push_sent::hold(tx, workspace, run_id, &seqs).await?,
+            false => HashSet::new(),
+        };
+        let (mut finals, mut entries) = (Vec::new(), Vec::new());
+        let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
+        for verdict in verdicts.into_iter().filter(|verdict| ours.contains(&verdict.record.seq)) {
+            match self.outgoing(&verdict, looked) {
+                Some((call, member)) => {
+                    batches.entry(call.as_str()).or_insert((call, Vec::new())).1.push((verdict, member));
+                }
+                None => {
+                    let (one, entry) = self.finish(verdict);
+                    finals.push(one);
+                    entries.extend(entry);
                 }
             }
-            results::write(tx, workspace, &finals, now).await?;
-            let mut calls = Vec::new();
-            for (call, batch) in batches.into_values() {
-                for part in parts(call, batch) {
-                    let job =
-                        db::push_job::store(tx, workspace, (run_id, source), call.as_str(), part.len(), now).await?;
-                    let (verdicts, members): (Vec<Verdict>, Vec<Member>) = part.into_iter().unzip();
-                    assign(tx, (workspace, run_id, job), &verdicts, &members, now).await?;
-                    entries.extend(verdicts.into_iter().map(|verdict| expected(call, verdict)));
-                    calls.push(Stored { job, run: run_id, call, members });
-                }
+        }
+        results::write(tx, workspace, &finals, now).await?;
+        let mut calls = Vec::new();
+        for (call, batch) in batches.into_values() {
+            for part in parts(call, batch) {
+                let job = db::push_job::store(tx, workspace, (run_id, source), call.as_str(), part.len(), now).await?;
+                let (verdicts, members): (Vec<Verdict>, Vec<Member>) = part.into_iter().unzip();
+                assign(tx, (workspace, run_id, job), &verdicts, &members, now).await?;
+                entries.extend(verdicts.into_iter().map(|verdict| expected(call, verdict)));
+                calls.push(Stored { job, run: run_id, call, members });
             }
-            db::delivery::put(tx, ledger, &entries).await?;
-            Ok(calls)
-        })
-        .await
+        }
+        db::delivery::put(tx, ledger, &entries).await?;
+        hold.commit(held).await?;
+        Ok(calls)
     }
 
     /// The call that a record goes by, and what is sent for it; None when nothing is.

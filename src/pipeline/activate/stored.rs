@@ -83,7 +83,8 @@ pub struct Trouble {
 }
 
 impl Stored {
-    fn of(row: Row) -> Result<Stored, FlowError> {
+    /// Reads the definition of a row.
+    pub fn of(row: Row) -> Result<Stored, FlowError> {
         let activation = read::from_json(&row.definition).map_err(|error| {
             FlowError::State(format!("the definition of activation {} is not understood: {error}", row.name))
         })?;
