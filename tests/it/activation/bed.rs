@@ -157,9 +157,8 @@ impl Bed {
                 stage: 1,
                 digest: digest(&row.wanted, 0),
                 wanted: &row.wanted,
-                field: None,
-                class: None,
-                reason: None,
+                kept: None,
+                fault: None,
             })
             .collect();
         db::push_record::insert(&mut db, 1, (run.id, 1), &records, now).await.expect("records");
