@@ -27,7 +27,7 @@ pub struct Run {
     pub definition: Value,
     /// Up to which stage its records may be sent.
     pub stage: i16,
-    /// How far planning has come through the rows.
+    /// How far planning has come through the rows; `{"keys": [rows]}` limits it to these.
     pub cursor: Option<Value>,
     /// The run that it undoes.
     pub undoes: Option<i64>,
@@ -87,15 +87,13 @@ pub struct New<'a> {
     pub stage: i16,
     /// The run that it undoes.
     pub undoes: Option<i64>,
-    /// Where planning begins: `{"keys": [rows]}` limits it to rows.
-    pub cursor: Option<&'a Value>,
 }
 
 /// Begins a run. Answers with it.
 pub async fn begin(db: &mut PgConnection, workspace_id: i64, new: &New<'_>, now: DateTime<Utc>) -> Result<Run> {
     sqlx::query_as(
-        "INSERT INTO push_run (workspace_id, activation_id, source_id, kind, state, definition, stage, undoes, cursor, counts, started_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '{}', $10) RETURNING *",
+        "INSERT INTO push_run (workspace_id, activation_id, source_id, kind, state, definition, stage, undoes, counts, started_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', $9) RETURNING *",
     )
     .bind(workspace_id)
     .bind(new.activation_id)
@@ -105,7 +103,6 @@ pub async fn begin(db: &mut PgConnection, workspace_id: i64, new: &New<'_>, now:
     .bind(new.definition)
     .bind(new.stage)
     .bind(new.undoes)
-    .bind(new.cursor)
     .bind(now)
     .fetch_one(db)
     .await

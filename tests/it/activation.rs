@@ -1,6 +1,9 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
 mod always;
+mod bad;
+mod bed;
+mod crash;
 mod define;
 mod echo;
 mod rows;

@@ -32,7 +32,6 @@ pub async fn begin(
     now: DateTime<Utc>,
 ) -> db::Result<Run> {
     let state = if kind == RunKind::Always { RunState::Sending } else { RunState::Planning };
-    let cursor = with.keys.map(|keys| json!({ "keys": keys }));
     let new = New {
         activation_id: one.id,
         source_id: one.source_id,
@@ -41,9 +40,13 @@ pub async fn begin(
         definition: &one.activation.written,
         stage: reach(one, kind),
         undoes: with.undoes,
-        cursor: cursor.as_ref(),
     };
-    db::push_run::begin(db, workspace, &new, now).await
+    let mut run = db::push_run::begin(db, workspace, &new, now).await?;
+    if let Some(keys) = with.keys {
+        run.cursor = Some(json!({ "keys": keys }));
+        db::push_run::advance(db, workspace, run.id, run.cursor.as_ref(), &run.counts).await?;
+    }
+    Ok(run)
 }
 
 /// How far a run goes by itself. Once an activation is rolled out, its runs go all the way.
