@@ -6,7 +6,7 @@
 use super::conclude::{self, Left};
 use super::env::{self, Env};
 use super::stored::Stored;
-use super::{plan, poll, send, start};
+use super::{always, plan, poll, send, start};
 use crate::db;
 use crate::db::push_run::Run;
 use crate::model::job::{JobKind, Lease};
@@ -95,8 +95,25 @@ impl Work<'_> {
                 let begun = start::due(self.ctx, self.lease, source, one).await;
                 busy |= self.told(source, one, begun).await?;
             }
+            if one.activation.when.always && self.is_ready(one, RunKind::Always) {
+                let taken = self.take_up(source, one).await;
+                busy |= self.told(source, one, taken).await?;
+            }
         }
         Ok(busy | self.one_piece(source, &all).await?)
+    }
+
+    /// Takes up whom something changed about.
+    async fn take_up(&mut self, source: &Source, one: &Stored) -> Result<bool, FlowError> {
+        let (_, waiting) = {
+            let mut db = self.ctx.pool.acquire().await?;
+            db::activation_due::waiting(&mut db, source.workspace_id, one.id).await?
+        };
+        if waiting == 0 {
+            return Ok(false);
+        }
+        let env = self.open(source, one, None).await?;
+        always::step(self.ctx, self.lease, &env, one).await
     }
 
     /// The activations of the source. One that cannot be read holds up no other.
