@@ -93,7 +93,9 @@ pub async fn settle(stage: &Stage) -> Result<Option<String>, DemoError> {
 /// Ticket → activity → audience → field in Zendesk, of the member who entered last.
 async fn journey(stage: &Stage, state: &State) -> Result<(), DemoError> {
     let mut db = stage.ctx().pool.acquire().await?;
-    let Some(steps) = db::journey::latest(&mut db, stage.ids(), UNHAPPY, SUPPORT_HEALTH, stage.ctx().clock.now()).await? else {
+    let Some(steps) =
+        db::journey::latest(&mut db, stage.ids(), UNHAPPY, SUPPORT_HEALTH, stage.ctx().clock.now()).await?
+    else {
         say(match state.members.inside.is_empty() {
             true => "Nobody is in it yet; whoever will be is followed.",
             false => "No member's field is written yet.",

@@ -38,8 +38,7 @@ async fn bed() -> Bed {
 /// Ten known users, and three who are created.
 fn rows(bed: &Bed, seed: u64) -> Vec<Row> {
     let nickname = |place: usize| format!("n{seed}-{place}");
-    let wanted =
-        |place: usize| json!({"values": {"user_fields.nickname": nickname(place)}, "tags": {"crash": seed.is_multiple_of(2)}});
+    let wanted = |place: usize| json!({"values": {"user_fields.nickname": nickname(place)}, "tags": {"crash": seed.is_multiple_of(2)}});
     let mut rows: Vec<Row> =
         bed.users.iter().take(10).enumerate().map(|(place, id)| known(*id, wanted(place))).collect();
     for place in 10..13 {
