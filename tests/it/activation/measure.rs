@@ -268,7 +268,7 @@ async fn the_rate_that_is_allowed_is_held() {
         .expect("states");
     assert_eq!(states, [("updated".to_owned(), users as i64)]);
     assert_eq!(throttled, 0);
-    assert!(rate >= 98.0 && rate <= 100.5, "{rate}");
+    assert!((98.0..=100.5).contains(&rate), "{rate}");
 }
 
 /// Changes a person as an applied event does, again and again, at an even pace.
