@@ -10,7 +10,7 @@ use crate::db::delivery::{Delivered, Ledger};
 use crate::db::push_record::Record;
 use crate::db::push_run::Run;
 use crate::db::push_sent::Assigned;
-use crate::model::activation::{KeyKind, Target};
+use crate::model::activation::{Activation, KeyKind, Target};
 use crate::model::job::Lease;
 use crate::model::push::{Changes, Fault, RecordState, Remote, RunKind, RunState};
 use crate::pipeline::context::{Context, FlowError};
@@ -411,4 +411,14 @@ fn expected(call: Call, verdict: Verdict) -> Delivered {
         }
     }
     entry
+}
+
+/// What is sent for a record, made again from what is stored of it; None where nothing is.
+pub fn item(activation: &Activation, record: &Record) -> Option<Item> {
+    let changes = record.changes.clone().filter(|changes| !changes.is_empty())?;
+    let remote: Option<Remote> = record.before.clone().and_then(|before| serde_json::from_value(before).ok());
+    let key = Terms::of(activation, &[]).creation_key(record.key_value.as_deref(), &record.wanted);
+    let id = remote.as_ref().map(|remote| remote.id.clone());
+    let key = key.filter(|_| id.is_none());
+    Some(Item { id, key, tags: tags_after(remote.as_ref(), &changes), changes })
 }

@@ -7,15 +7,13 @@ use super::super::written::{NotDone, Written};
 use super::body;
 use super::call::{Call, Item, Refusal, Taken};
 use super::sell;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Makes a call, with exactly one request (one more where a token had to be replaced, of which nothing came). Never waits for a
 /// budget: then it is [`Refusal::Api`] with the wait. At most [`MAX_ITEMS`](super::MAX_ITEMS) items, one for a single call.
 pub async fn send(client: &Client, call: Call, items: &[Item]) -> Result<Taken, Refusal> {
-    let request = match call {
-        Call::SellUpsert => sell::request(items)?,
-        _ => body::request(call, items)?,
-    };
+    let request = request(call, items)?;
     let endpoint = format!("{} {}", request.method, request.path.split('?').next().unwrap_or_default());
     match client.write(request.method, &request.path, request.body.as_ref()).await {
         Ok(written) if call.is_bulk() => job(&written).map(Taken::Job).ok_or_else(|| unread(endpoint, "job_status")),
@@ -26,6 +24,18 @@ pub async fn send(client: &Client, call: Call, items: &[Item]) -> Result<Taken, 
         Ok(written) => Ok(Taken::Rows(vec![row(&written, call)])),
         Err(refused) => Err(refusal(call, refused)),
     }
+}
+
+fn request(call: Call, items: &[Item]) -> Result<body::Request, Refusal> {
+    match call {
+        Call::SellUpsert => sell::request(items),
+        _ => body::request(call, items),
+    }
+}
+
+/// The request of a call as it goes out: its line, such as `PUT /api/v2/users/update_many`, and its body. For who wants to see it.
+pub fn written(call: Call, items: &[Item]) -> Result<(String, Option<Value>), Refusal> {
+    request(call, items).map(|request| (format!("{} {}", request.method, request.path), request.body))
 }
 
 fn job(written: &Written) -> Option<JobStatus> {
