@@ -6,7 +6,6 @@ mod bed;
 mod crash;
 mod define;
 mod echo;
-mod preflight;
 mod rows;
 mod sell;
 mod wire;
