@@ -218,20 +218,18 @@ impl Bed {
         panic!("records without a result: {:#?}", self.records(run).await);
     }
 
-    /// Moves the daemon's clock while somebody sleeps by it.
+    /// Moves the daemon's clock whenever the work sleeps by it, and only then.
     pub async fn attended<T>(&self, work: impl Future<Output = T>) -> T {
         let clock = self.world.clock.clone();
-        let attendant = tokio::spawn(async move {
-            loop {
-                if clock.sleepers() > 0 {
-                    clock.advance(Duration::from_secs(1));
-                }
-                tokio::task::yield_now().await;
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            let polled = work.as_mut().poll(cx);
+            if polled.is_pending() && clock.sleepers() > 0 {
+                clock.advance(Duration::from_secs(1));
             }
-        });
-        let done = work.await;
-        attendant.abort();
-        done
+            polled
+        })
+        .await
     }
 
     /// Runs a daemon up to its `polls`-th step and kills it there. None: it came to its end before.
