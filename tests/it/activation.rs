@@ -4,5 +4,6 @@ mod always;
 mod define;
 mod echo;
 mod rows;
+mod runs;
 mod sell;
 mod wire;
