@@ -54,7 +54,7 @@ async fn look(world: &World, run: &Run) -> Run {
 /// How many records of a run stand how.
 async fn counts(world: &World, run: &Run) -> Vec<(String, i64)> {
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
-    let all = db::push_record::counts(&mut db, 1, run.id).await.expect("counts");
+    let all = db::push_tally::counts(&mut db, 1, run.id).await.expect("counts");
     all.into_iter()
         .map(|(state, class, count)| (class.map_or(state.clone(), |class| format!("{state}.{class}")), count))
         .collect()
