@@ -21,7 +21,10 @@ pub async fn send(client: &Client, call: Call, items: &[Item]) -> Result<Taken, 
             let row = items.first().and_then(|item| sell::row(&written, item));
             row.map(|row| Taken::Rows(vec![row])).ok_or_else(|| unread(endpoint, "contact"))
         }
-        Ok(written) => Ok(Taken::Rows(vec![row(&written, call)])),
+        Ok(written) => {
+            let (wrapper, row) = row(&written, call);
+            row.map(|row| Taken::Rows(vec![row])).ok_or_else(|| unread(endpoint, wrapper))
+        }
         Err(refused) => Err(refusal(call, refused)),
     }
 }
@@ -47,14 +50,15 @@ fn unread(endpoint: String, wanted: &str) -> Refusal {
     Refusal::Unknown(ApiError { endpoint, kind: Kind::BadBody(format!("the answer holds no {wanted}")) })
 }
 
-/// The result of a single call: success by its status, even where the record in the answer cannot be read.
-fn row(written: &Written, call: Call) -> JobRow {
+/// The result of a single call, and what its answer is about. None where the answer is no such record: a proxy's page is no success.
+fn row(written: &Written, call: Call) -> (&'static str, Option<JobRow>) {
     let wrapper = if call == Call::OrganizationCreateOrUpdate { "organization" } else { "user" };
-    let record = decode::written(&written.body, wrapper);
-    let (id, external_id, email) = record.unwrap_or_default();
-    let action = if written.status == 201 { "create" } else { "update" };
-    let action = Some(action.to_owned());
-    JobRow { index: Some(0), id, external_id, email, success: true, action, error: None, fault: None }
+    let action = Some(if written.status == 201 { "create" } else { "update" }.to_owned());
+    let row = decode::written(&written.body, wrapper).and_then(|(id, external_id, email)| {
+        let id = Some(id?);
+        Some(JobRow { index: Some(0), id, external_id, email, success: true, action, error: None, fault: None })
+    });
+    (wrapper, row)
 }
 
 /// What became of a call that was not answered with success.
@@ -71,5 +75,26 @@ fn refusal(call: Call, NotDone { error, said, sent }: NotDone) -> Refusal {
         403 if call == Call::UsersCreateOrUpdateMany => Refusal::BulkImportOff,
         400 | 403 | 404 | 409 | 410 | 422 if !call.is_bulk() => Refusal::Invalid(said.fault()),
         _ => Refusal::Api(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_record_is_the_success_of_a_single_call() {
+        let check = |call: Call, status: u16, body: &str, expected: Option<(&str, &str)>| {
+            let (_, row) = row(&Written { status, body: body.into() }, call);
+            let found = row.as_ref().and_then(|row| row.id.as_deref().zip(row.action.as_deref()));
+            assert_eq!(found, expected, "{body}");
+        };
+        let (user, organization) = (Call::UserCreateOrUpdate, Call::OrganizationCreateOrUpdate);
+        check(user, 201, r#"{"user": {"id": 7}}"#, Some(("7", "create")));
+        check(organization, 200, r#"{"organization": {"id": 8}}"#, Some(("8", "update")));
+        check(user, 200, "<!DOCTYPE html><title>Sign in</title>", None);
+        check(user, 200, "", None);
+        check(user, 200, r#"{"user": {"name": "no id"}}"#, None);
+        check(user, 200, r#"{"organization": {"id": 8}}"#, None);
     }
 }
