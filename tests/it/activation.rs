@@ -8,5 +8,6 @@ mod define;
 mod echo;
 mod measure;
 mod rows;
+mod runs;
 mod sell;
 mod wire;

@@ -1,11 +1,10 @@
 //! What a run did: stages with counts and rates.
 
-use super::run::state_words;
 use crate::cli::output::{Format, Table, distance, plain, say, say_json, time};
 use crate::cli::session::{Session, told};
 use crate::db;
 use crate::db::push_run::Run;
-use crate::model::push::{RecordState, RunState};
+use crate::model::push::{RecordState, RunKind, RunState};
 use crate::pipeline::activate::control;
 use crate::rules::activation::stage;
 use chrono::{DateTime, Utc};
@@ -20,15 +19,22 @@ struct Counts {
     sent: i64,
 }
 
+impl Counts {
+    /// Whether applying a plan would send something.
+    fn sendable(&self) -> bool {
+        ["planned", "read"].iter().any(|state| self.states.contains_key(*state))
+    }
+}
+
 async fn counts(db: &mut PgConnection, run: &Run) -> anyhow::Result<Counts> {
     let mut counts = Counts { states: BTreeMap::new(), classes: BTreeMap::new(), sent: 0 };
-    for (state, class, number) in db::push_record::counts(db, run.workspace_id, run.id).await? {
+    for (state, class, number) in db::push_tally::counts(db, run.workspace_id, run.id).await? {
         *counts.states.entry(state.clone()).or_default() += number;
         if let Some(class) = class {
             counts.classes.entry(state).or_default().insert(class, number);
         }
     }
-    counts.sent = db::push_record::tried(db, run.workspace_id, run.id).await?.2;
+    counts.sent = db::push_tally::tried(db, run.workspace_id, run.id).await?.2;
     Ok(counts)
 }
 
@@ -101,19 +107,26 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
         }
     }
     table.print();
-    next_step(&run, &one.name, bad);
+    next_step(&run, &one.name, bad, &counts);
     told(ok)
 }
 
 /// What may be done with a run now.
-fn next_step(run: &Run, name: &str, bad: bool) {
+fn next_step(run: &Run, name: &str, bad: bool, counts: &Counts) {
     let id = run.id;
     match run.state {
         RunState::Waiting => say(format_args!(
             "\nLet it go on: deskbridge activation approve {id}\nEnd it: deskbridge activation stop {id}"
         )),
+        RunState::Planned if counts.sendable() => say(format_args!(
+            "\nSend it: deskbridge activation apply {id}\nLook closer: deskbridge activation records {id}"
+        )),
+        RunState::Planned => say("\nNothing is to be sent: what Zendesk was last given is what is wanted."),
         _ if bad => say(format_args!(
             "\nWhy: deskbridge activation records {id} --state failed\nOnce mended: deskbridge activation retry {id}"
+        )),
+        RunState::Done if run.kind == RunKind::Run && counts.sent > 0 => say(format_args!(
+            "\nWhat became of each: deskbridge activation records {id}\nGive back what it replaced: deskbridge activation undo {id}"
         )),
         RunState::Stopped => say(format_args!("\nOnce mended: deskbridge activation restart {id} (activation {name})")),
         _ => {}
@@ -183,4 +196,18 @@ pub async fn list(session: &Session, runs: &[Run], format: Format) -> anyhow::Re
         false => table.print(),
     }
     Ok(())
+}
+
+/// What a run's state means for who reads it.
+pub fn state_words(state: RunState) -> &'static str {
+    match state {
+        RunState::Planning => "looks at rows",
+        RunState::Reading => "reads what Zendesk has",
+        RunState::Planned => "waits to be applied",
+        RunState::Waiting => "asks",
+        RunState::Sending => "sends",
+        RunState::Done => "done",
+        RunState::Failed => "failed",
+        RunState::Stopped => "stopped",
+    }
 }
