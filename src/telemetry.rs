@@ -48,6 +48,12 @@ pub const NEEDS_RECONNECT: &str = "deskbridge_source_needs_reconnect";
 pub const AUDIENCE_CHANGES: &str = "deskbridge_audience_changes_total";
 /// Memberships that the last nightly pass had to repair, by `audience`; must be 0.
 pub const AUDIENCE_DRIFT: &str = "deskbridge_audience_drift";
+/// Records of activations' runs that got their result, by `result`.
+pub const PUSH_RECORDS: &str = "deskbridge_push_records_total";
+/// How long the oldest change that was not sent yet has waited, by `source`.
+pub const OLDEST_UNSENT_CHANGE_AGE: &str = "deskbridge_oldest_unsent_change_age_seconds";
+/// Calls under way, whose records have no result yet, by `source`.
+pub const PUSH_JOBS_OPEN: &str = "deskbridge_push_jobs_open";
 /// How long runs took, by `kind` and `stream`.
 pub const RUN_DURATION: &str = "deskbridge_run_duration_seconds";
 
@@ -172,6 +178,13 @@ pub fn describe_metrics() {
     describe_gauge!(WEBHOOK_OK, "1 while our webhook in Zendesk is as it should be, by source");
     describe_gauge!(DEAD_LETTERS, "Open dead letters, by source");
     describe_gauge!(JOBS, "Jobs, by state");
+    describe_counter!(PUSH_RECORDS, "Records of activations' runs that got their result, by result");
+    describe_gauge!(
+        OLDEST_UNSENT_CHANGE_AGE,
+        Unit::Seconds,
+        "How long the oldest change that was not sent yet has waited, by source"
+    );
+    describe_gauge!(PUSH_JOBS_OPEN, "Calls under way, whose records have no result yet, by source");
     describe_histogram!(RUN_DURATION, Unit::Seconds, "How long runs took, by kind and stream");
 }
 

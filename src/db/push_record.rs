@@ -406,45 +406,6 @@ pub async fn others_planned(db: &mut PgConnection, workspace_id: i64, activation
     .await
 }
 
-/// Fails planned records of a run that share a record, or a key while their record is not known: `[record, key]` say why.
-pub async fn refuse_twins(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    run_id: i64,
-    [of_record, of_key]: [&Fault; 2],
-    now: DateTime<Utc>,
-) -> Result<()> {
-    // Counted once and then found by their places: joined to their counts, records that no statistics know of yet were counted
-    // again for each of them, which took half a minute for eight thousand.
-    for (fault, sql) in [
-        (
-            of_record,
-            "UPDATE push_record r SET state = 'failed', class = $3, reason = $4, updated_at = $5
-             WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq = ANY (ARRAY(
-                 SELECT t.seq FROM (SELECT seq, count(*) OVER (PARTITION BY record_id) AS rows FROM push_record
-                     WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned' AND record_id IS NOT NULL) t WHERE t.rows > 1))",
-        ),
-        (
-            of_key,
-            "UPDATE push_record r SET state = 'failed', class = $3, reason = $4, updated_at = $5
-             WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq = ANY (ARRAY(
-                 SELECT t.seq FROM (SELECT seq, count(*) OVER (PARTITION BY lower(key_value)) AS rows FROM push_record
-                     WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned' AND record_id IS NULL
-                       AND key_value IS NOT NULL) t WHERE t.rows > 1))",
-        ),
-    ] {
-        sqlx::query(sql)
-            .bind(workspace_id)
-            .bind(run_id)
-            .bind(&fault.class)
-            .bind(&fault.reason)
-            .bind(now)
-            .execute(&mut *db)
-            .await?;
-    }
-    Ok(())
-}
-
 /// Planned records of a run, drawn from all of them by chance, the same ones each time.
 pub async fn drawn(db: &mut PgConnection, workspace_id: i64, run_id: i64, limit: i64) -> Result<Vec<i64>> {
     sqlx::query_scalar(

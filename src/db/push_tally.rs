@@ -2,6 +2,7 @@
 
 use super::Result;
 use crate::model::push::RecordState;
+use chrono::{DateTime, Utc};
 use sqlx::{FromRow, PgConnection};
 
 /// What records of a run in one state would do: change, clear fields, create. What is wanted tells it at most, what is to be
@@ -79,5 +80,34 @@ pub async fn open(db: &mut PgConnection, workspace_id: i64, run_id: i64, stage: 
     .bind(run_id)
     .bind(stage)
     .fetch_one(db)
+    .await
+}
+
+/// Since when the oldest change that was not sent yet has waited, by source: of people who are due, and of records of runs that
+/// send.
+pub async fn oldest_unsent(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<(i64, DateTime<Utc>)>> {
+    sqlx::query_as(
+        "SELECT source_id, min(since) FROM (
+             SELECT a.source_id, d.since FROM activation a
+             JOIN activation_due d ON d.workspace_id = a.workspace_id AND d.activation_id = a.id WHERE a.workspace_id = $1
+             UNION ALL
+             SELECT r.source_id, o.updated_at FROM push_run r CROSS JOIN LATERAL (
+                 SELECT updated_at FROM push_record
+                 WHERE workspace_id = $1 AND run_id = r.id AND state = 'planned' AND stage <= r.stage ORDER BY seq LIMIT 1) o
+             WHERE r.workspace_id = $1 AND r.state = 'sending') w
+         GROUP BY source_id",
+    )
+    .bind(workspace_id)
+    .fetch_all(db)
+    .await
+}
+
+/// How many calls are under way, by source.
+pub async fn open_jobs(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<(i64, i64)>> {
+    sqlx::query_as(
+        "SELECT source_id, count(*) FROM push_job WHERE workspace_id = $1 AND ended_at IS NULL GROUP BY source_id",
+    )
+    .bind(workspace_id)
+    .fetch_all(db)
     .await
 }

@@ -4,8 +4,8 @@ use super::context::{Context, FlowError};
 use super::grant;
 use crate::db;
 use crate::telemetry::{
-    DEAD_LETTERS, JOBS, NEEDS_RECONNECT, OAUTH_ENDS, OLDEST_UNAPPLIED_EVENT_AGE, STREAM_FRESHNESS, WEBHOOK_OK,
-    ZENDESK_BUDGET_LEFT,
+    DEAD_LETTERS, JOBS, NEEDS_RECONNECT, OAUTH_ENDS, OLDEST_UNAPPLIED_EVENT_AGE, OLDEST_UNSENT_CHANGE_AGE,
+    PUSH_JOBS_OPEN, STREAM_FRESHNESS, WEBHOOK_OK, ZENDESK_BUDGET_LEFT,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,12 +19,20 @@ pub async fn refresh(ctx: &Context) -> Result<(), FlowError> {
     for source in &sources {
         metrics::gauge!(OLDEST_UNAPPLIED_EVENT_AGE, "source" => source.name.clone()).set(0.0);
         metrics::gauge!(DEAD_LETTERS, "source" => source.name.clone()).set(0.0);
+        metrics::gauge!(OLDEST_UNSENT_CHANGE_AGE, "source" => source.name.clone()).set(0.0);
+        metrics::gauge!(PUSH_JOBS_OPEN, "source" => source.name.clone()).set(0.0);
     }
     let workspaces: BTreeSet<i64> = sources.iter().map(|source| source.workspace_id).collect();
     for workspace in workspaces {
         for (source, received_at) in db::raw_event::oldest_pending(&mut db, workspace).await? {
             metrics::gauge!(OLDEST_UNAPPLIED_EVENT_AGE, "source" => name(source))
                 .set((now - received_at).as_seconds_f64());
+        }
+        for (source, since) in db::push_tally::oldest_unsent(&mut db, workspace).await? {
+            metrics::gauge!(OLDEST_UNSENT_CHANGE_AGE, "source" => name(source)).set((now - since).as_seconds_f64());
+        }
+        for (source, count) in db::push_tally::open_jobs(&mut db, workspace).await? {
+            metrics::gauge!(PUSH_JOBS_OPEN, "source" => name(source)).set(count as f64);
         }
         for (source, count) in db::dead_letter::open_counts(&mut db, workspace).await? {
             metrics::gauge!(DEAD_LETTERS, "source" => name(source)).set(count as f64);

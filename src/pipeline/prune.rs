@@ -22,6 +22,9 @@ use std::collections::BTreeMap;
 /// Rows removed by one statement.
 const BATCH: i64 = 10_000;
 
+/// Runs of activations removed in one transaction, with their records.
+const RUNS_BATCH: i64 = 10;
+
 /// People deleted in one transaction.
 const PEOPLE_BATCH: i64 = 100;
 
@@ -36,7 +39,7 @@ pub struct Pruned {
     pub raw_event_days: u64,
     /// Dead letters.
     pub dead_letters: u64,
-    /// Runs.
+    /// Runs, of activations as well.
     pub runs: u64,
     /// Archived people whose time had come.
     pub people: u64,
@@ -109,9 +112,11 @@ pub async fn prune(ctx: &Context) -> Result<Pruned, FlowError> {
         pruned.dead_letters += db::dead_letter::prune(&mut db, workspace, letters_before).await?;
     }
     db::rate_budget::prune(&mut db, now - Duration::hours(1)).await?;
-    pruned.runs = db::run::prune(&mut db, now - Duration::days(i64::from(ctx.settings.retention.run_days))).await?;
+    let runs_before = now - Duration::days(i64::from(ctx.settings.retention.run_days));
+    pruned.runs = db::run::prune(&mut db, runs_before).await?;
     drop(db);
     for workspace in workspaces(&sources) {
+        pruned.runs += delete_push_runs(ctx, workspace, runs_before).await?;
         pruned.people += delete_archived(ctx, workspace).await?;
     }
     Ok(pruned)
@@ -131,9 +136,10 @@ pub async fn dry_run(ctx: &Context) -> Result<Pruned, FlowError> {
         pruned.raw_event_days += u64::from(day < oldest_day && db::raw_event::is_settled(&mut db, day).await?);
     }
     let letters_before = now - Duration::days(i64::from(ctx.settings.retention.dead_letter_days));
-    pruned.runs =
-        db::run::count_before(&mut db, now - Duration::days(i64::from(ctx.settings.retention.run_days))).await?;
+    let runs_before = now - Duration::days(i64::from(ctx.settings.retention.run_days));
+    pruned.runs = db::run::count_before(&mut db, runs_before).await?;
     for workspace in workspaces(&sources) {
+        pruned.runs += db::push_run::count_before(&mut db, workspace, runs_before).await?;
         pruned.dead_letters += db::dead_letter::count_before(&mut db, workspace, letters_before).await?;
         pruned.people += db::person::to_delete(&mut db, workspace, now, i64::MAX).await?.len() as u64;
     }
@@ -230,6 +236,20 @@ async fn drop_months(ctx: &Context, db: &mut PgConnection, sources: &[Source]) -
 
 fn workspaces(sources: &[Source]) -> std::collections::BTreeSet<i64> {
     sources.iter().map(|source| source.workspace_id).collect()
+}
+
+/// Deletes runs of activations that ended before a time, a few in a transaction: each may have a record for every person.
+async fn delete_push_runs(ctx: &Context, workspace: i64, before: DateTime<Utc>) -> Result<u64, FlowError> {
+    let mut total = 0;
+    loop {
+        let mut tx = ctx.pool.begin().await?;
+        let gone = db::push_run::prune(&mut tx, workspace, before, RUNS_BATCH).await?;
+        tx.commit().await?;
+        total += gone;
+        if gone < RUNS_BATCH as u64 {
+            return Ok(total);
+        }
+    }
 }
 
 /// Deletes archived people whose time has come (R48), a few in a transaction.

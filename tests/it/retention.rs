@@ -76,3 +76,33 @@ async fn stored_webhooks_go_by_the_day_unless_they_wait() {
     prune::prune(&world.ctx).await.expect("pruned");
     assert_eq!(world.count("raw_event").await, 0);
 }
+
+#[tokio::test]
+async fn runs_of_activations_go_with_their_records() {
+    let world = World::synced(Setup::default()).await;
+    sqlx::query(
+        "INSERT INTO push_run (workspace_id, activation_id, source_id, kind, state, definition, stage, counts, started_at, ended_at)
+         SELECT 1, 1, s.id, 'run', CASE WHEN n = 25 THEN 'sending' ELSE 'done' END, '{}', 4, '{}', $1, CASE WHEN n < 25 THEN $1 END
+         FROM source s, generate_series(1, 25) n",
+    )
+    .bind(world.clock.now())
+    .execute(&world.ctx.pool)
+    .await
+    .expect("runs");
+    sqlx::query(
+        "INSERT INTO push_record (workspace_id, run_id, activation_id, row_key, state, stage, digest, wanted, tries, updated_at)
+         SELECT 1, id, 1, 'person:1', 'updated', 4, 0, '{}', 1, started_at FROM push_run",
+    )
+    .execute(&world.ctx.pool)
+    .await
+    .expect("records");
+    let runs = async || (world.count("push_run").await, world.count("push_record").await);
+    prune::prune(&world.ctx).await.expect("pruned");
+    assert_eq!(runs().await, (25, 25), "none is past its time");
+    world.advance(31 * 86_400, 0).await;
+    let dry = prune::dry_run(&world.ctx).await.expect("a dry run");
+    let pruned = prune::prune(&world.ctx).await.expect("pruned");
+    assert_eq!(dry.runs, pruned.runs, "what was said is what was done");
+    assert!(pruned.runs >= 24, "{pruned:?}");
+    assert_eq!(runs().await, (1, 1), "what has not ended stays");
+}

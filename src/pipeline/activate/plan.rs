@@ -68,6 +68,7 @@ pub async fn people(
     let mut cursor = None;
     loop {
         let page = rows::page(db, env, Scope::People(people), cursor.as_ref(), PAGE, moment(ctx)).await?;
+        counts.withheld += page.withheld as u64;
         keep(db, env, run, &page.rows, &mut counts, now).await?;
         cursor = page.next;
         if cursor.is_none() {
@@ -105,7 +106,7 @@ async fn keep(
         }
         counts.looked_at += 1;
         // What was asked for one row by hand is looked at in Zendesk even if we believe it is there.
-        if row.wanted.is_ok() && last == Some(&row.digest) && run.kind != RunKind::Test {
+        if row.wanted.is_ok() && last == Some(&Some(row.digest)) && run.kind != RunKind::Test {
             counts.same += 1;
             continue;
         }
@@ -123,6 +124,8 @@ async fn keep(
 pub fn record(row: &Row, stage: i16) -> NewRecord<'_> {
     let (state, wanted, fault) = match &row.wanted {
         Ok(wanted) => (RecordState::Planned, wanted, None),
+        // Who is not there may come: that is no failure.
+        Err(fault) if fault.class == "not_in_zendesk" => (RecordState::Skipped, &NOTHING, Some(fault)),
         Err(fault) => (RecordState::Failed, &NOTHING, Some(fault)),
     };
     NewRecord {
@@ -139,12 +142,15 @@ pub fn record(row: &Row, stage: i16) -> NewRecord<'_> {
     }
 }
 
-/// Fails rows that share a record: whichever were written last would win, and neither would be right.
+/// Fails rows that share a record: whichever were written last would win, and neither would be right. The row of one who was
+/// merged away gives way to the survivor's.
 async fn refuse_twins(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
     let of_record =
         Fault::new("duplicate_record", "several rows stand for the same record in Zendesk; none is written");
     let of_key = Fault::new("duplicate_key", "several rows have the same key; none is written");
-    db::push_record::refuse_twins(db, run.workspace_id, run.id, [&of_record, &of_key], now).await
+    let merged = Fault::new("merged", "merged into a person whose row stands for the same record");
+    db::push_twins::give_way(db, run.workspace_id, run.id, &merged, now).await?;
+    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await
 }
 
 /// All rows have been looked at: what is to be done is known, and whether it has to be asked for.

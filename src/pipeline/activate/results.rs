@@ -7,6 +7,7 @@ use crate::db::push_record::{Outcome, Record};
 use crate::model::push::{Changes, Fault, RecordState, Remote};
 use crate::pipeline::context::FlowError;
 use crate::rules::activation::ledger;
+use crate::telemetry::PUSH_RECORDS;
 use crate::zendesk::decode::JobRow;
 use crate::zendesk::push::Call;
 use chrono::{DateTime, Utc};
@@ -66,7 +67,11 @@ pub async fn write(db: &mut PgConnection, workspace: i64, finals: &[Final], now:
             fault: one.fault.as_ref(),
         })
         .collect();
-    db::push_record::finish(db, workspace, &outcomes, now).await
+    db::push_record::finish(db, workspace, &outcomes, now).await?;
+    for one in finals.iter().filter(|one| one.state.is_final()) {
+        metrics::counter!(PUSH_RECORDS, "result" => one.state.as_str()).increment(1);
+    }
+    Ok(())
 }
 
 /// Where results belong.

@@ -151,17 +151,21 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
         facts.given = own;
         let row_key = facts.given.as_ref().map_or_else(|| format!("person:{person}"), |given| given.row_key.clone());
         let is_withheld = env.forming.is_without_consent(&facts) || suppressed.contains(person);
-        let mut taken = None;
+        let mut taken = HashSet::new();
         match env.forming.form(&row_key, &facts, is_withheld, moment.zone) {
             Formed::Row(row) => {
-                taken.clone_from(&row.record_id);
+                taken.insert(row.record_id.clone());
                 rows.push(*row);
             }
             Formed::Withheld => withheld += 1,
             Formed::Nothing => {}
         }
-        // Rows of those who were merged into the person: their records are left behind, unless the person has them now.
-        for other in others.into_iter().filter(|other| other.record_id != taken) {
+        // Rows of those who were merged into the person: their records are left behind, each once, unless the person has them
+        // now.
+        for other in others {
+            if other.record_id.is_none() || !taken.insert(other.record_id.clone()) {
+                continue;
+            }
             let row_key = other.row_key.clone();
             let facts = RowFacts { given: Some(other), stays: vec![None; facts.stays.len()], ..RowFacts::default() };
             if let Formed::Row(row) = env.forming.form(&row_key, &facts, false, moment.zone) {
