@@ -81,7 +81,7 @@ pub async fn latest(
          CROSS JOIN LATERAL (
              SELECT x.ticket_id, coalesce(x.subject, '') AS subject, x.occurred_at, count(*) OVER () AS tickets FROM ticket_activity x
              WHERE x.workspace_id = $1 AND x.person_id = m.person_id AND x.type = 'zd.ticket.created'
-               AND x.occurred_at > $5 - interval '30 days'
+               AND x.occurred_at > $5::timestamptz - interval '30 days'
              ORDER BY x.occurred_at DESC LIMIT 1) t
          WHERE m.workspace_id = $1 AND m.exited_at IS NULL AND d.source_id = $2 AND d.record_id IS NOT NULL
          ORDER BY m.entered_at DESC, p.id LIMIT 1",

@@ -40,6 +40,7 @@ pub mod push_job;
 pub mod push_record;
 pub mod push_run;
 pub mod push_sent;
+pub mod push_tally;
 pub mod query_rows;
 pub mod rate_budget;
 pub mod raw_event;

@@ -8,10 +8,10 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 
-/// Which of these records of a run still wait to be sent; they do until this transaction ends.
+/// Which of these records of a run still wait to be sent; they do until this transaction ends, since they are written.
 pub async fn hold(db: &mut PgConnection, workspace_id: i64, run_id: i64, seqs: &[i64]) -> Result<HashSet<i64>> {
     let held: Vec<i64> = sqlx::query_scalar(
-        "SELECT seq FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND seq = ANY($3) AND state = 'planned' FOR UPDATE",
+        "UPDATE push_record SET tries = tries WHERE workspace_id = $1 AND run_id = $2 AND seq = ANY($3) AND state = 'planned' RETURNING seq",
     )
     .bind(workspace_id)
     .bind(run_id)

@@ -7,5 +7,6 @@ mod crash;
 mod define;
 mod echo;
 mod rows;
+mod runs;
 mod sell;
 mod wire;

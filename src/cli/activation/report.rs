@@ -1,6 +1,5 @@
 //! What a run did: stages with counts and rates.
 
-use super::run::state_words;
 use crate::cli::output::{Format, Table, distance, plain, say, say_json, time};
 use crate::cli::session::{Session, told};
 use crate::db;
@@ -22,13 +21,13 @@ struct Counts {
 
 async fn counts(db: &mut PgConnection, run: &Run) -> anyhow::Result<Counts> {
     let mut counts = Counts { states: BTreeMap::new(), classes: BTreeMap::new(), sent: 0 };
-    for (state, class, number) in db::push_record::counts(db, run.workspace_id, run.id).await? {
+    for (state, class, number) in db::push_tally::counts(db, run.workspace_id, run.id).await? {
         *counts.states.entry(state.clone()).or_default() += number;
         if let Some(class) = class {
             counts.classes.entry(state).or_default().insert(class, number);
         }
     }
-    counts.sent = db::push_record::tried(db, run.workspace_id, run.id).await?.2;
+    counts.sent = db::push_tally::tried(db, run.workspace_id, run.id).await?.2;
     Ok(counts)
 }
 
@@ -183,4 +182,18 @@ pub async fn list(session: &Session, runs: &[Run], format: Format) -> anyhow::Re
         false => table.print(),
     }
     Ok(())
+}
+
+/// What a run's state means for who reads it.
+pub fn state_words(state: RunState) -> &'static str {
+    match state {
+        RunState::Planning => "looks at rows",
+        RunState::Reading => "reads what Zendesk has",
+        RunState::Planned => "waits to be applied",
+        RunState::Waiting => "asks",
+        RunState::Sending => "sends",
+        RunState::Done => "done",
+        RunState::Failed => "failed",
+        RunState::Stopped => "stopped",
+    }
 }

@@ -8,7 +8,7 @@ use crate::cli::session::Session;
 use crate::cli::sync::helper;
 use crate::db;
 use crate::db::push_run::Run;
-use crate::model::push::{RunKind, RunState};
+use crate::model::push::RunKind;
 use crate::pipeline::activate::{control, stored};
 use crate::worker;
 use std::io::{IsTerminal, stderr};
@@ -266,19 +266,5 @@ async fn watch(session: &Session, number: i64) -> anyhow::Result<Run> {
         }
         drop(db);
         session.ctx.clock.sleep(Duration::from_millis(250)).await;
-    }
-}
-
-/// What a run's state means for who reads it.
-pub fn state_words(state: RunState) -> &'static str {
-    match state {
-        RunState::Planning => "looks at rows",
-        RunState::Reading => "reads what Zendesk has",
-        RunState::Planned => "waits to be applied",
-        RunState::Waiting => "asks",
-        RunState::Sending => "sends",
-        RunState::Done => "done",
-        RunState::Failed => "failed",
-        RunState::Stopped => "stopped",
     }
 }

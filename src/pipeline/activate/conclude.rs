@@ -38,7 +38,7 @@ pub async fn conclude(ctx: &Context, lease: &Lease, env: &Env, one: &Stored, run
     let reach = if run.state == RunState::Reading { stage::ALL } else { run.stage };
     let open = {
         let mut db = ctx.pool.acquire().await?;
-        db::push_record::open(&mut db, run.workspace_id, run.id, reach).await?
+        db::push_tally::open(&mut db, run.workspace_id, run.id, reach).await?
     };
     if open.planned {
         return Ok(Left::Until(now + BLOCKED));
@@ -88,7 +88,7 @@ pub async fn end(
 ) -> db::Result<bool> {
     let mut counts = run.counts.clone();
     counts.results.clear();
-    for (state, class, count) in db::push_record::counts(db, run.workspace_id, run.id).await? {
+    for (state, class, count) in db::push_tally::counts(db, run.workspace_id, run.id).await? {
         if let Some(class) = class {
             *counts.results.entry(format!("{state}.{class}")).or_default() += count as u64;
         }
@@ -108,7 +108,7 @@ pub async fn halted(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Resul
     let guards = &env.activation.guards;
     let (tried, failed, sent) = {
         let mut db = ctx.pool.acquire().await?;
-        db::push_record::tried(&mut db, run.workspace_id, run.id).await?
+        db::push_tally::tried(&mut db, run.workspace_id, run.id).await?
     };
     let now = ctx.clock.now();
     if let Some(error) = guard::stops(guards, tried as u64, failed as u64) {

@@ -126,7 +126,7 @@ pub async fn approve(ctx: &Context, workspace: i64, number: i64) -> Result<Run, 
     }
     let mut reach = run.stage;
     if run.kind == RunKind::Always {
-        run.counts.approved = db::push_record::tried(&mut tx, workspace, run.id).await?.2 as u64;
+        run.counts.approved = db::push_tally::tried(&mut tx, workspace, run.id).await?.2 as u64;
         db::activation::set_trouble(&mut tx, workspace, one.id, None, now).await?;
         db::activation::hold(&mut tx, workspace, one.id, None).await?;
     } else if plan::unread(&mut tx, &run, now).await? == 0 {

@@ -183,7 +183,7 @@ async fn would(
     state: RecordState,
     counts: &RunCounts,
 ) -> db::Result<guard::Would> {
-    let (change, clear, create) = db::push_record::would(db, run.workspace_id, run.id, state).await?;
+    let (change, clear, create) = db::push_tally::would(db, run.workspace_id, run.id, state).await?;
     let create = if env.activation.key.create { create } else { 0 };
     Ok(guard::Would { rows: counts.looked_at, change: change as u64, clear: clear as u64, create: create as u64 })
 }
