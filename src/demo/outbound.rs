@@ -104,7 +104,7 @@ async fn journey(stage: &Stage, state: &State) -> Result<(), DemoError> {
     };
     drop(db);
     let user = stage.zendesk.door.get(&format!("state/users?id={}", steps.record_id)).await?;
-    let fields = &user["rows"][0]["user_fields"];
+    let fields = &user["fields"];
     say(format_args!("\nOne person's journey, {} ({}):", steps.person_id, plain(&steps.name)));
     say(format_args!(
         "  ticket     #{} “{}”, {}",
