@@ -33,7 +33,7 @@ pub async fn begin(stage: &Stage) -> Result<(), DemoError> {
     audience::apply(ctx, workspace, &definition).await?;
     let activation =
         rules::activation::read::read(ACTIVATION).map_err(|error| DemoError::Example(error.to_string()))?;
-    activate::preflight::look(ctx, &stage.source, &activation, true).await?;
+    activate::manage::prepare(ctx, workspace, &activation, true).await?;
     activate::manage::apply(ctx, workspace, &activation).await?;
     stage.daemon.wake.notify_one();
     let left = settle(stage).await?;
