@@ -9,7 +9,7 @@ use crate::http::recipients::Recipients;
 use crate::http::serve::{Bounds, serve};
 use crate::http::webhook::WebhookState;
 use crate::pipeline::context::Context;
-use crate::pipeline::{lifecycle, prune, receive};
+use crate::pipeline::{alert, lifecycle, prune, receive};
 use crate::secret::{SealError, Sealer};
 use crate::worker;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -122,7 +122,7 @@ fn address(listener: &TcpListener, wanted: SocketAddr) -> SocketAddr {
     listener.local_addr().unwrap_or(wanted)
 }
 
-/// What must be there before the first row: partitions, and the schedule of pruning.
+/// What must be there before the first row: partitions, and the schedule of pruning and alerts.
 pub async fn prepare(ctx: &Context) -> Result<(), StartError> {
     let now = ctx.clock.now();
     match lifecycle::reseal(ctx).await {
@@ -133,6 +133,7 @@ pub async fn prepare(ctx: &Context) -> Result<(), StartError> {
     let mut db = ctx.pool.acquire().await?;
     prune::make_partitions(&mut db, now).await?;
     db::schedule::ensure(&mut db, "prune", now + prune::interval(&ctx.settings)).await?;
+    db::schedule::ensure(&mut db, "alert", now + alert::interval(&ctx.settings)).await?;
     partition::ensure_days(&mut db, now.date_naive(), now.date_naive()).await?;
     Ok(())
 }

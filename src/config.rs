@@ -1,5 +1,6 @@
 //! Settings: defaults, then a file, then the environment, checked as a whole. The only reader of the environment.
 
+mod alerts;
 mod layers;
 mod process;
 mod secret_text;
@@ -64,6 +65,12 @@ sections! {
     Activation {
         records_per_call: usize, users_per_second: u32, jobs_in_flight: usize, poll_ms: u64, settle_secs: u64,
     }
+    /// `[alerts]`: what operators are told of, and how.
+    Alerts {
+        check_secs: u64, failing_secs: u64, late_secs: u64, credentials_days: u32, unusual_factor: f64, unusual_floor: u64,
+        webhook_url: String, webhook_secret: SecretText, timeout_secs: u64, tries: u32,
+        email_to: Vec<String>, email_from: String, smtp_url: SecretText,
+    }
     /// `[retention]`: how long what is kept.
     Retention {
         activity_days: u32, raw_event_days: u32, dead_letter_days: u32, run_days: u32,
@@ -122,6 +129,7 @@ pub struct Settings {
     pub worker: Worker,
     pub zendesk: Zendesk,
     pub activation: Activation,
+    pub alerts: Alerts,
     pub retention: Retention,
     pub privacy: Privacy,
     pub workspace: Workspace,
@@ -174,13 +182,16 @@ impl Settings {
         layers.add_environment(environment);
         let secret_key = layers.secret("secret_key", environment, read);
         let previous = layers.secret("previous_secret_keys", environment, read);
-        if let Some(url) = layers.secret("database.url", environment, read) {
-            layers.put_secret("database.url", &url);
+        for key in ["database.url", "alerts.webhook_secret", "alerts.smtp_url"] {
+            if let Some(secret) = layers.secret(key, environment, read) {
+                layers.put_secret(key, &secret);
+            }
         }
         let settings = Self::gather(&mut layers, secret_key, previous);
         if let Some(settings) = &settings {
             settings.check_limits(&mut layers);
             settings.check_activation(&mut layers);
+            settings.alerts.check(&mut layers);
             settings.check_texts(&mut layers);
         }
         layers.verdict()?;
@@ -197,7 +208,7 @@ impl Settings {
         let (database, public) = (layers.section("database"), layers.section("public"));
         let (admin, webhook) = (layers.section("admin"), layers.section("webhook"));
         let (worker, zendesk) = (layers.section("worker"), layers.section("zendesk"));
-        let activation = layers.section("activation");
+        let (activation, alerts) = (layers.section("activation"), layers.section("alerts"));
         let (retention, privacy) = (layers.section("retention"), layers.section("privacy"));
         let (workspace, log, shutdown) =
             (layers.section("workspace"), layers.section("log"), layers.section("shutdown"));
@@ -216,6 +227,7 @@ impl Settings {
             worker: worker?,
             zendesk: zendesk?,
             activation: activation?,
+            alerts: alerts?,
             retention: retention?,
             privacy: privacy?,
             workspace: workspace?,
@@ -226,8 +238,7 @@ impl Settings {
 
     /// Numbers out of range, and numbers that contradict each other.
     fn check_limits(&self, layers: &mut Layers) {
-        let (database, webhook, worker) = (&self.database, &self.webhook, &self.worker);
-        let (zendesk, retention) = (&self.zendesk, &self.retention);
+        let Self { database, webhook, worker, zendesk, retention, .. } = self;
         for (key, value) in [
             ("database.acquire_timeout_secs", database.acquire_timeout_secs),
             ("database.lock_timeout_secs", database.lock_timeout_secs),
@@ -297,9 +308,8 @@ impl Settings {
 
     /// How records may be written.
     fn check_activation(&self, layers: &mut Layers) {
-        let (zendesk, worker) = (&self.zendesk, &self.worker);
+        let Self { zendesk, worker, activation, .. } = self;
         let mut require = |right, key, what: &str| layers.require(right, key, what);
-        let activation = &self.activation;
         let calls = (1..=100).contains(&activation.records_per_call) && activation.users_per_second >= 1;
         require(calls, "activation.records_per_call", "must be 1 to 100, and activation.users_per_second 1 or more");
         require((1..=30).contains(&activation.jobs_in_flight), "activation.jobs_in_flight", "must be 1 to 30");

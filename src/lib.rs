@@ -1,6 +1,6 @@
 //! Deskbridge: keeps Zendesk Support and a customer data platform in Postgres in step.
 //!
-//! Arrows run down only: cli → app → {http, worker} → pipeline → {db, zendesk, rules} → model; clock and config import nothing.
+//! Arrows run down only: cli → app → {http, worker} → pipeline → {db, zendesk, notify, rules} → model; clock and config import nothing.
 
 pub mod app;
 pub mod cli;
@@ -10,6 +10,7 @@ pub mod db;
 pub mod demo;
 pub mod http;
 pub mod model;
+pub mod notify;
 pub mod pipeline;
 pub mod private_postgres;
 pub mod rules;

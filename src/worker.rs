@@ -3,7 +3,7 @@
 use crate::db;
 use crate::model::job::{JobKind, Lease};
 use crate::pipeline::context::{Context, FlowError};
-use crate::pipeline::{activate, audience, events, grant, poll, prune, watch};
+use crate::pipeline::{activate, alert, audience, events, grant, poll, prune, watch};
 use crate::rules::retry::{self, Retry};
 use chrono::Duration;
 use std::sync::Arc;
@@ -133,6 +133,7 @@ async fn attempt(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
             JobKind::Audience => audience::run(ctx, lease).await,
             JobKind::AudiencePass => audience::run_passes(ctx, lease).await,
             JobKind::Push => activate::run::run(ctx, lease).await,
+            JobKind::Alert => alert::run(ctx, lease).await,
         }
     };
     match tracing::Instrument::instrument(flow, span).await {

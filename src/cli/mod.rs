@@ -1,6 +1,7 @@
 //! The command line: arguments become flows, what they answer becomes tables, JSON and exit codes.
 
 mod activation;
+mod alert;
 mod audience;
 mod audience_show;
 mod browser;
@@ -78,6 +79,9 @@ enum Command {
     /// Audiences and query results become fields of users in Zendesk: define what, and see to it.
     #[command(subcommand)]
     Activation(activation::ActivationCommand),
+    /// What operators are told of, and whether it reaches them.
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
     /// See to what could not be applied.
     #[command(subcommand)]
     DeadLetter(dead_letter::DeadLetterCommand),
@@ -136,6 +140,7 @@ async fn run(globals: &Globals, command: &Command) -> anyhow::Result<()> {
         Command::Person(command) => person::run(globals, command).await,
         Command::Audience(command) => audience::run(globals, command).await,
         Command::Activation(command) => activation::run(globals, command).await,
+        Command::Alert(command) => alert::run(globals, command).await,
         Command::DeadLetter(command) => dead_letter::run(globals, command).await,
         Command::Prune(args) => prune::prune(globals, args).await,
         Command::Replay(args) => prune::replay(globals, args).await,

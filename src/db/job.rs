@@ -40,7 +40,7 @@ pub async fn enqueue_apply(db: &mut PgConnection, source_ids: &[i64], now: DateT
     Ok(())
 }
 
-/// Turns what is due into jobs: streams by their checkpoints, looks at our webhooks, pruning by its schedule, webhooks that
+/// Turns what is due into jobs: streams by their checkpoints, looks at our webhooks, what the schedule names, webhooks that
 /// nobody asked for, tokens by the time of their renewal, audiences by what was noted and by their times, activations by what
 /// they have to send.
 pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
@@ -54,8 +54,8 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
          WHERE w.due_at <= $1 AND s.paused_at IS NULL AND s.state IN ('syncing', 'connected')
            AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'watch' AND j.source_id = w.source_id)
          UNION ALL
-         SELECT 'prune', 0, name, $1, $1 FROM schedule
-         WHERE due_at <= $1 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'prune')
+         SELECT s.name, 0, s.name, $1, $1 FROM schedule s
+         WHERE s.due_at <= $1 AND NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = s.name)
          UNION ALL
          SELECT 'apply', s.id, '', $1, $1 FROM source s
          WHERE s.paused_at IS NULL AND s.state IN ('syncing', 'connected')

@@ -10,6 +10,7 @@ pub mod activation_facts;
 pub mod activity;
 pub mod activity_window;
 pub mod agent;
+pub mod alert;
 pub mod audience;
 pub mod audience_answers;
 pub mod audience_facts;

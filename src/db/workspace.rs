@@ -12,3 +12,8 @@ pub async fn lock(db: &mut PgConnection, workspace_id: i64) -> Result<()> {
     sqlx::query("SELECT id FROM workspace WHERE id = $1 FOR NO KEY UPDATE").bind(workspace_id).execute(db).await?;
     Ok(())
 }
+
+/// All workspaces.
+pub async fn all(db: &mut PgConnection) -> Result<Vec<i64>> {
+    sqlx::query_scalar("SELECT id FROM workspace ORDER BY id").fetch_all(db).await
+}

@@ -19,6 +19,8 @@ pub enum JobKind {
     AudiencePass,
     /// Write to the records of a source what activations want.
     Push,
+    /// See whether operators are to be told of something, and tell them.
+    Alert,
 }
 
 impl JobKind {
@@ -33,13 +35,14 @@ impl JobKind {
             JobKind::Audience => "audience",
             JobKind::AudiencePass => "audience_pass",
             JobKind::Push => "push",
+            JobKind::Alert => "alert",
         }
     }
 
     /// The kind of that name.
     pub fn parse(text: &str) -> Option<JobKind> {
         use JobKind::*;
-        let all = [Apply, Poll, Prune, Renew, Watch, Audience, AudiencePass, Push];
+        let all = [Apply, Poll, Prune, Renew, Watch, Audience, AudiencePass, Push, Alert];
         all.into_iter().find(|kind| kind.as_str() == text)
     }
 }

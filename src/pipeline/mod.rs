@@ -1,6 +1,7 @@
 //! The flows: where rules, db and zendesk meet.
 
 pub mod activate;
+pub mod alert;
 pub mod apply;
 pub mod audience;
 pub mod budgets;

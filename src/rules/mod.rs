@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod activity;
+pub mod alert;
 pub mod audience;
 pub mod blocked;
 pub mod consent;

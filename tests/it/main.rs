@@ -1,6 +1,7 @@
 //! Integration tests on real Postgres and the simulated Zendesk: one binary, one private cluster, a database a test.
 
 mod activation;
+mod alerts;
 mod asked;
 mod audience;
 mod audience_filter;

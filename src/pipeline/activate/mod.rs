@@ -2,7 +2,6 @@
 //! nothing counts as written that Zendesk did not confirm.
 
 pub mod adopt;
-pub mod alert;
 pub mod always;
 pub mod call;
 pub mod conclude;

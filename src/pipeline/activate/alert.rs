@@ -1,1 +1,0 @@
-//! What operators are told of: failed, late, unusual, recovered.
