@@ -6,6 +6,7 @@ mod bed;
 mod crash;
 mod define;
 mod echo;
+mod measure;
 mod preflight;
 mod rows;
 mod runs;
