@@ -5,7 +5,7 @@ use super::session::Session;
 use crate::db;
 use crate::db::audience_member::Member;
 use crate::pipeline::audience::{self, Reasons};
-use crate::rules::filter::evaluate::Explained;
+use crate::rules::filter::words::Explained;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 

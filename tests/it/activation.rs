@@ -7,6 +7,7 @@ mod crash;
 mod define;
 mod echo;
 mod measure;
+mod preflight;
 mod rows;
 mod runs;
 mod sell;

@@ -8,7 +8,7 @@ use deskbridge::db;
 use deskbridge::model::filter::Filter;
 use deskbridge::pipeline::{audience, lifecycle, person, prune};
 use deskbridge::rules::audience::define;
-use deskbridge::rules::filter::evaluate::Explained;
+use deskbridge::rules::filter::words::Explained;
 use rand::prelude::IndexedRandom;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -7,7 +7,7 @@ use crate::model::audience::Definition;
 use crate::model::filter::{About, Filter};
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::audience::{cycle, needs};
-use crate::rules::filter::evaluate::{self, Explained};
+use crate::rules::filter::words::{self, Explained};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,7 +125,7 @@ pub async fn explain(ctx: &Context, workspace: i64, name: &str, person: i64) -> 
     let Some(facts) = db::audience_facts::load(&mut db, workspace, person).await? else { return Ok(None) };
     let standings = db::audience_member::standings(&mut db, workspace, &[audience.stored.id], Some(&[person])).await?;
     let standing = standings.first().map(|(_, standing)| standing);
-    let explained = |filter: &Filter| evaluate::explain(filter, &facts, moment(ctx));
+    let explained = |filter: &Filter| words::explain(filter, &facts, moment(ctx));
     Ok(Some(Reasons {
         member: standing.is_some_and(|standing| standing.inside),
         manual: standing.and_then(|standing| standing.manual),

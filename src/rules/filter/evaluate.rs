@@ -1,7 +1,6 @@
 //! Deciding a filter for one person of whom everything is known. The database decides it for many (`db/audience_find.rs`, `db/audience_answers.rs`);
 //! this is what explains an answer, and what the database's answers are tested by.
 
-use super::words;
 use crate::model::consent::ConsentState;
 use crate::model::day::{DayTexts, Days, Meaning, begins, meaning, today};
 pub use crate::model::facts::{Facts, OrganizationFacts, TicketFacts};
@@ -12,37 +11,9 @@ use crate::model::filter::{
 use chrono::{DateTime, Duration, Utc};
 use serde_json::Value;
 
-/// A filter with the answer of each of its parts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Explained {
-    /// Whether this part holds.
-    pub holds: bool,
-    /// What a condition asks for and what the person has of it, in words; None for a group.
-    pub words: Option<(String, String)>,
-    /// For a group: whether all must hold, and its parts.
-    pub group: Option<(bool, Vec<Explained>)>,
-}
-
 /// Whether a filter holds for a person.
 pub fn holds(filter: &Filter, facts: &Facts, moment: Moment) -> bool {
     filter.holds(&|condition| decide(condition, facts, moment))
-}
-
-/// Every part of a filter with its answer.
-pub fn explain(filter: &Filter, facts: &Facts, moment: Moment) -> Explained {
-    let group = |all: bool, parts: &[Filter]| Explained {
-        holds: holds(filter, facts, moment),
-        words: None,
-        group: Some((all, parts.iter().map(|part| explain(part, facts, moment)).collect())),
-    };
-    match filter {
-        Filter::All(parts) => group(true, parts),
-        Filter::Any(parts) => group(false, parts),
-        Filter::Is(condition) => {
-            let words = (words::expected(condition), words::found(condition, facts, moment));
-            Explained { holds: decide(condition, facts, moment), words: Some(words), group: None }
-        }
-    }
 }
 
 fn decide(condition: &Condition, facts: &Facts, moment: Moment) -> bool {

@@ -1,10 +1,11 @@
 //! Conditions in words, and what a person has of what they ask about: an answer that is explained needs no knowledge of the grammars.
 
-use super::evaluate::{Facts, Seen, happenings, of_organization, of_person, of_ticket, tickets_that_fit};
+use super::evaluate::{Facts, Seen, happenings, holds, of_organization, of_person, of_ticket, tickets_that_fit};
 use crate::model::consent::Channel;
 use crate::model::day::{Days, Distance, Side, Unit};
 use crate::model::filter::{
-    About, Asked, Condition, Count, End, Frame, Moment, NumberTest, OrganizationField, Test, TextTest, TicketField,
+    About, Asked, Condition, Count, End, Filter, Frame, Moment, NumberTest, OrganizationField, Test, TextTest,
+    TicketField,
 };
 use serde_json::Value;
 
@@ -14,8 +15,36 @@ const NAMED: usize = 5;
 /// Characters of a text that are shown.
 const SHOWN: usize = 80;
 
+/// A filter with the answer of each of its parts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// Whether this part holds.
+    pub holds: bool,
+    /// What a condition asks for and what the person has of it, in words; None for a group.
+    pub words: Option<(String, String)>,
+    /// For a group: whether all must hold, and its parts.
+    pub group: Option<(bool, Vec<Explained>)>,
+}
+
+/// Every part of a filter with its answer.
+pub fn explain(filter: &Filter, facts: &Facts, moment: Moment) -> Explained {
+    let group = |all: bool, parts: &[Filter]| Explained {
+        holds: holds(filter, facts, moment),
+        words: None,
+        group: Some((all, parts.iter().map(|part| explain(part, facts, moment)).collect())),
+    };
+    match filter {
+        Filter::All(parts) => group(true, parts),
+        Filter::Any(parts) => group(false, parts),
+        Filter::Is(condition) => {
+            let words = (expected(condition), found(condition, facts, moment));
+            Explained { holds: holds(filter, facts, moment), words: Some(words), group: None }
+        }
+    }
+}
+
 /// What a condition asks for.
-pub fn expected(condition: &Condition) -> String {
+fn expected(condition: &Condition) -> String {
     let words = match &condition.about {
         About::Person(field, test) => format!("{} {}", field.name(), test_words(test)),
         About::Consent { channel, granted } => {
@@ -40,7 +69,7 @@ pub fn expected(condition: &Condition) -> String {
 }
 
 /// What the person has of what a condition asks about.
-pub fn found(condition: &Condition, facts: &Facts, moment: Moment) -> String {
+fn found(condition: &Condition, facts: &Facts, moment: Moment) -> String {
     let moment = Moment { zone: condition.zone.unwrap_or(moment.zone), ..moment };
     match &condition.about {
         About::Person(field, _) => seen_words(&of_person(field, facts)),
@@ -264,7 +293,6 @@ fn short(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::facts::TicketFacts;
-    use crate::rules::filter::evaluate::explain;
     use crate::rules::filter::read;
     use chrono::{TimeZone, Utc};
     use serde_json::json;
