@@ -8,4 +8,5 @@ mod define;
 mod echo;
 mod rows;
 mod sell;
+mod whole;
 mod wire;
