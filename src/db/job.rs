@@ -86,7 +86,8 @@ pub async fn enqueue_due(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()
 
 /// Asks for the push jobs of sources that have something to send. Who became due, a clock and a changed definition bring a job
 /// forward that waits for something else; runs and calls that are open only see to it that there is one, since a job that
-/// leaves some of them open sets the time of its next try itself. One that failed keeps its time.
+/// leaves some of them open sets the time of its next try itself. What a pause, a hold or an open run makes wait asks for none:
+/// else a job would find nothing to do, end, and be asked for again without end. One that failed keeps its time.
 async fn enqueue_pushes(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "INSERT INTO job (kind, source_id, key, due_at, created_at)
@@ -97,11 +98,21 @@ async fn enqueue_pushes(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()>
            AND (EXISTS (SELECT 1 FROM activation a WHERE a.workspace_id = s.workspace_id AND a.source_id = s.id
                           AND a.paused_at IS NULL AND (a.held_until IS NULL OR a.held_until <= $1)
                           AND (a.next_at <= $1 OR a.next_at IS NULL AND a.definition #> '{when,cron}' IS NOT NULL
-                               OR a.replan_at <= $1 OR a.always AND EXISTS (
-                              SELECT 1 FROM activation_due d WHERE d.workspace_id = a.workspace_id AND d.activation_id = a.id)))
+                               OR a.replan_at <= $1 AND NOT EXISTS (
+                              SELECT 1 FROM push_run r WHERE r.workspace_id = a.workspace_id AND r.activation_id = a.id
+                                AND r.kind = 'run' AND r.ended_at IS NULL)
+                               OR a.always AND EXISTS (
+                              SELECT 1 FROM activation_due d WHERE d.workspace_id = a.workspace_id AND d.activation_id = a.id)
+                              AND NOT EXISTS (
+                              SELECT 1 FROM push_run r WHERE r.workspace_id = a.workspace_id AND r.activation_id = a.id
+                                AND r.kind = 'always' AND r.ended_at IS NULL
+                                AND (r.state <> 'sending' OR r.definition <> a.definition))))
                 OR NOT EXISTS (SELECT 1 FROM job j WHERE j.kind = 'push' AND j.source_id = s.id)
-                   AND (EXISTS (SELECT 1 FROM push_run r WHERE r.workspace_id = s.workspace_id AND r.source_id = s.id
-                                  AND r.state IN ('planning', 'reading', 'sending'))
+                   AND (EXISTS (SELECT 1 FROM push_run r JOIN activation a ON a.workspace_id = r.workspace_id AND a.id = r.activation_id
+                                WHERE r.workspace_id = s.workspace_id AND r.source_id = s.id
+                                  AND r.state IN ('planning', 'reading', 'sending')
+                                  AND (a.paused_at IS NULL OR r.kind IN ('plan', 'test', 'undo'))
+                                  AND (a.held_until IS NULL OR a.held_until <= $1))
                         OR EXISTS (SELECT 1 FROM push_job c WHERE c.workspace_id = s.workspace_id AND c.source_id = s.id
                                      AND c.ended_at IS NULL)))
          ON CONFLICT (kind, source_id, key) WHERE state = 'waiting'

@@ -11,4 +11,5 @@ mod preflight;
 mod rows;
 mod runs;
 mod sell;
+mod whole;
 mod wire;

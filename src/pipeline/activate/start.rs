@@ -85,6 +85,9 @@ pub async fn due(ctx: &Context, lease: &Lease, source: &Source, one: &Stored) ->
         db::activation::replanned(&mut tx, source.workspace_id, one.id, at).await?;
     }
     tx.commit().await?;
+    if by_clock && let Some(open) = open {
+        tracing::warn!(activation = one.name, run = open.id, "a run is late: the one before it has not ended");
+    }
     Ok(begins)
 }
 

@@ -6,10 +6,12 @@ use super::mapping::{mappings, tags};
 use super::personal;
 pub use super::place::ReadError;
 use super::place::{Place, audience_name, name, short, whole_number, word};
+use super::schedule;
 use super::source::origin;
 use super::target::custom_field;
 use crate::model::activation::{Activation, Guards, Key, KeyKind, Origin, Phones, Rows, Target, When};
 use crate::model::filter::Field;
+use chrono::DateTime;
 use chrono_tz::Tz;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -177,22 +179,21 @@ fn when(root: &Place<'_>, ground: &Ground<'_>) -> Result<When, ReadError> {
     let zone_expected = "a time zone such as \"Europe/Amsterdam\"";
     let zone: Option<Tz> =
         place.get("zone").map(|zone| zone.text()?.parse().map_err(|_| zone.wrong(zone_expected))).transpose()?;
-    let cron = place.get("cron").map(|cron| clock(&cron)).transpose()?;
+    let cron = place.get("cron").map(|cron| clock(&cron, zone)).transpose()?;
     match (cron, zone) {
         (None, Some(_)) => Err(place.problem_at("zone", "stands beside \"cron\" only")),
         (cron, zone) => Ok(When { always, cron: cron.map(|cron| (cron, zone)), after_sync: truth("after_sync")? }),
     }
 }
 
-/// Five fields of cron: minute, hour, day, month, day of the week.
-fn clock(place: &Place<'_>) -> Result<String, ReadError> {
+/// Five fields of cron: minute, hour, day, month, day of the week; a time that comes, whenever it is looked at.
+fn clock(place: &Place<'_>, zone: Option<Tz>) -> Result<String, ReadError> {
     let text = short(place, 100)?;
-    let fields = text.split_whitespace().count() == 5;
-    match fields && text.parse::<croner::Cron>().is_ok() {
-        true => Ok(text.to_owned()),
-        false => {
-            Err(place.wrong("five fields of cron: minute, hour, day, month, day of the week, such as \"0 6 * * 1-5\""))
-        }
+    match schedule::check(text, zone.unwrap_or(Tz::UTC), DateTime::UNIX_EPOCH) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(_) => Err(place.wrong(
+            "five fields of cron: minute, hour, day, month, day of the week, such as \"0 6 * * 1-5\", of a time that comes",
+        )),
     }
 }
 

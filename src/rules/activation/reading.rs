@@ -246,11 +246,12 @@ fn wrong_times_and_guards() {
     let rest = |rest: &str, expected: &str| check(&file("", "", &format!("{rest}\n{MAP}")), expected);
     let cron = |found: &str| {
         format!(
-            "when.cron: expected five fields of cron: minute, hour, day, month, day of the week, such as \"0 6 * * 1-5\", found {found}"
+            "when.cron: expected five fields of cron: minute, hour, day, month, day of the week, such as \"0 6 * * 1-5\", of a time that comes, found {found}"
         )
     };
     rest("[when]\ncron = \"every day\"", &cron("\"every day\""));
     rest("[when]\ncron = \"0 61 * * *\"", &cron("\"0 61 * * *\""));
+    rest("[when]\ncron = \"0 0 31 2 *\"", &cron("\"0 0 31 2 *\""));
     rest("[when]\ncron = \"0 0 6 * * *\"", &cron("\"0 0 6 * * *\""));
     rest(
         "[when]\ncron = \"0 6 * * *\"\nzone = \"Mars\"",
