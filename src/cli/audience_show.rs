@@ -214,7 +214,10 @@ fn leaves(written: &Value) -> Vec<Value> {
 
 fn tree(explained: &Explained, written: &mut impl Iterator<Item = Value>) -> Value {
     match &explained.group {
-        None => json!({"holds": explained.holds, "condition": written.next()}),
+        None => {
+            let (expected, found) = explained.words.clone().unzip();
+            json!({"holds": explained.holds, "condition": written.next(), "expected": expected, "found": found})
+        }
         Some((all, parts)) => {
             let parts: Vec<Value> = parts.iter().map(|part| tree(part, written)).collect();
             json!({"holds": explained.holds, if *all { "all" } else { "any" }: parts})
@@ -229,7 +232,10 @@ fn print_tree(tree: &Value, depth: usize) {
         .into_iter()
         .find_map(|(key, words)| Some((tree.get(key)?.as_array()?, words)));
     match group {
-        None => say(format_args!("{mark} {indent}{}", plain(&tree["condition"].to_string()))),
+        None => {
+            let text = |key: &str| plain(tree[key].as_str().unwrap_or_default());
+            say(format_args!("{mark} {indent}{}; found {}", text("expected"), text("found")));
+        }
         Some((parts, words)) => {
             say(format_args!("{mark} {indent}{words}:"));
             parts.iter().for_each(|part| print_tree(part, depth + 1));

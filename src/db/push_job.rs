@@ -159,6 +159,25 @@ pub async fn since(
     .await
 }
 
+/// How many jobs of a source were under way when Zendesk last took one, if that was after a time.
+pub async fn last_known(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    after: DateTime<Utc>,
+) -> Result<Option<i64>> {
+    sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM push_job o WHERE o.workspace_id = $1 AND o.source_id = $2 AND o.sent_at IS NOT NULL
+                    AND (o.ended_at IS NULL OR o.ended_at > j.sent_at))
+         FROM push_job j WHERE j.workspace_id = $1 AND j.source_id = $2 AND j.sent_at > $3 ORDER BY j.sent_at DESC LIMIT 1",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(after)
+    .fetch_optional(db)
+    .await
+}
+
 /// When a call of a source was last refused with these words, if that was after a time.
 pub async fn refused(
     db: &mut PgConnection,

@@ -33,7 +33,7 @@ pub async fn begin(stage: &Stage) -> Result<(), DemoError> {
     audience::apply(ctx, workspace, &definition).await?;
     let activation =
         rules::activation::read::read(ACTIVATION).map_err(|error| DemoError::Example(error.to_string()))?;
-    activate::preflight::look(ctx, &stage.source, &activation, true).await?;
+    activate::manage::prepare(ctx, workspace, &activation, true).await?;
     activate::manage::apply(ctx, workspace, &activation).await?;
     stage.daemon.wake.notify_one();
     let left = settle(stage).await?;
@@ -104,7 +104,7 @@ async fn journey(stage: &Stage, state: &State) -> Result<(), DemoError> {
     };
     drop(db);
     let user = stage.zendesk.door.get(&format!("state/users?id={}", steps.record_id)).await?;
-    let fields = &user["rows"][0]["user_fields"];
+    let fields = &user["fields"];
     say(format_args!("\nOne person's journey, {} ({}):", steps.person_id, plain(&steps.name)));
     say(format_args!(
         "  ticket     #{} “{}”, {}",

@@ -126,7 +126,8 @@ pub struct Mapping {
     pub from: Origin,
     /// When it is written.
     pub write: Write,
-    /// Who wins where somebody changed in Zendesk what we wrote.
+    /// Who wins where we wrote a value and somebody changed it in Zendesk since. What we never wrote is written, and what Zendesk had
+    /// already as wanted was not written by us.
     pub conflict: Conflict,
 }
 
@@ -184,14 +185,15 @@ pub enum Write {
     NeverClear,
 }
 
-/// Who wins where somebody changed in Zendesk what we wrote.
+/// Who wins where we wrote a value and somebody changed it in Zendesk since. What we never wrote is written, and what Zendesk had
+/// already as wanted was not written by us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conflict {
-    /// Theirs stays, and is reported.
+    /// Theirs stays and is reported, also when something else is wanted by now.
     #[default]
     Keep,
-    /// Ours replaces it.
+    /// Theirs stays and is reported while what is wanted is what we last wrote; as soon as it is something else, ours replaces it.
     Overwrite,
 }
 

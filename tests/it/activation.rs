@@ -6,6 +6,7 @@ mod bed;
 mod crash;
 mod define;
 mod echo;
+mod measure;
 mod rows;
 mod runs;
 mod sell;

@@ -344,6 +344,18 @@ impl SimDoor {
         DateTime::parse_from_rfc3339(&now).expect("a time").with_timezone(&Utc)
     }
 
+    /// What its admin asks of the account itself, as any client would.
+    pub async fn ask(&self, method: &str, path: &str) -> Value {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
+        let text = |key: &str| self.about[key].as_str().unwrap_or_default();
+        let request = self.http.request(method, format!("{}/api/v2/{path}", self.url));
+        let user = format!("{}/token", text("admin_email"));
+        let response = request.basic_auth(user, Some(text("api_token"))).send().await.expect("an answer");
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        let body = response.bytes().await.expect("a body");
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") }
+    }
+
     /// Reads from the door.
     pub async fn get(&self, path: &str) -> Value {
         let response = self.http.get(format!("{}/_sim/{path}", self.url)).send().await.expect("the door answers");

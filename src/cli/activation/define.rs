@@ -48,6 +48,9 @@ pub struct Apply {
     /// The definition (TOML); - for stdin.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Make custom fields that the account lacks, with the type that their mapping needs.
+    #[arg(long, requires = "file")]
+    create_fields: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -89,6 +92,9 @@ pub async fn apply(session: &Session, args: &Apply) -> anyhow::Result<()> {
         (None, None) => return Err(usage("there is nothing to apply", "give the number of a plan, or a file with -f")),
     };
     let activation = definition(file)?;
+    let looked = manage::prepare(&session.ctx, session.workspace, &activation, args.create_fields).await?;
+    looked.created.iter().for_each(|field| note(format_args!("Made in Zendesk: {}", plain(field))));
+    looked.remarks.iter().for_each(|remark| note(format_args!("Note: {}.", plain(remark))));
     manage::apply(&session.ctx, session.workspace, &activation).await?;
     show::show(session, &activation.name, args.format).await
 }

@@ -1,13 +1,15 @@
 //! `activation records`, and the records of plans and tests: what was, what is sent, what became of it.
 
 use crate::cli::error::usage;
-use crate::cli::output::{Format, Table, note, say, say_json};
+use crate::cli::output::{Format, Table, note, plain, say, say_json};
 use crate::cli::session::{Session, told};
 use crate::db;
 use crate::db::push_record::{Record, Which};
 use crate::db::push_run::Run;
+use crate::model::activation::Activation;
 use crate::model::push::{RecordState, Remote};
-use crate::pipeline::activate::control;
+use crate::pipeline::activate::{control, send};
+use crate::zendesk::push::{self, Call};
 use serde_json::{Value, json};
 
 /// Records that are read at once.
@@ -56,7 +58,7 @@ pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
     let which = Which { states: &states, class: args.class.as_deref(), keys: keys.as_deref() };
     let most = args.limit.unwrap_or(if args.csv || args.format.json { usize::MAX } else { SHOWN });
     let (mut after, mut shown, mut more) = (0, 0, false);
-    let (mut table, mut rows) = (Table::new(&COLUMNS), Vec::new());
+    let (mut table, mut rows) = (Table::new(&["row", "record", "state", "why", "changes", "kept"]), Vec::new());
     if args.csv {
         print_csv(std::iter::once(COLUMNS.map(str::to_owned)))?;
     }
@@ -71,12 +73,13 @@ pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
         match (args.csv, args.format.json) {
             (true, _) => print_csv(page.map(cells))?,
             (_, true) => rows.extend(page.map(as_json)),
-            _ => page.for_each(|record| _ = table.row(cells(record))),
+            _ => page.for_each(|record| _ = table.row(line(record))),
         }
     }
     match (args.csv, args.format.json) {
         (true, _) => {}
         (_, true) => say_json(&Value::Array(rows)),
+        _ if shown == 0 => say("There is no such record."),
         _ => table.print(),
     }
     if more {
@@ -105,17 +108,19 @@ fn before(record: &Record) -> Option<Remote> {
 }
 
 /// Changes as text: `field=value`, `+tag`, `-tag`.
-fn changes(record: &Record, value_of: impl Fn(&str, &Value) -> Value) -> String {
-    let Some(changes) = &record.changes else { return String::new() };
-    let values = changes.values.iter().map(|(field, value)| format!("{field}={}", short(&value_of(field, value))));
-    let tags = changes
-        .add_tags
-        .iter()
-        .map(|tag| format!("+{tag}"))
-        .chain(changes.remove_tags.iter().map(|tag| format!("-{tag}")));
-    let member = changes.join.iter().map(|id| format!("+organization {id}"));
+fn changes(record: &Record) -> String {
+    let values = record.changes.iter().flat_map(|changes| &changes.values);
+    let values = values.map(|(field, value)| format!("{field}={}", short(value)));
+    values.chain(changes_beside_values(record)).collect::<Vec<_>>().join(", ")
+}
+
+fn changes_beside_values(record: &Record) -> Vec<String> {
+    let Some(changes) = &record.changes else { return Vec::new() };
+    let added = changes.add_tags.iter().map(|tag| format!("+{tag}"));
+    let removed = changes.remove_tags.iter().map(|tag| format!("-{tag}"));
+    let joined = changes.join.iter().map(|id| format!("+organization {id}"));
     let left = changes.leave.iter().map(|id| format!("-organization {id}"));
-    values.chain(tags).chain(member).chain(left).collect::<Vec<_>>().join(", ")
+    added.chain(removed).chain(joined).chain(left).collect()
 }
 
 fn short(value: &Value) -> String {
@@ -150,9 +155,33 @@ fn cells(record: &Record) -> [String; 9] {
         fault.and_then(|fault| fault.field.clone()).unwrap_or_default(),
         fault.map(|fault| fault.reason.clone()).unwrap_or_default(),
         before,
-        changes(record, |_, value| value.clone()),
+        changes(record),
         kept.collect::<Vec<_>>().join(", "),
     ]
+}
+
+/// A record in a table: each change with what was there.
+fn line(record: &Record) -> [String; 6] {
+    let [row, id, state, class, field, reason, _, _, kept] = cells(record);
+    let why = match (class.as_str(), field.as_str()) {
+        ("", _) => String::new(),
+        (class, "") => format!("{class}: {reason}"),
+        (class, field) => format!("{class}: {}: {reason}", bare(field)),
+    };
+    let was = before(record);
+    let had = |field: &str| was.as_ref().and_then(|was| was.values.get(field)).unwrap_or(&Value::Null);
+    let changes = record.changes.iter().flat_map(|changes| &changes.values);
+    let changed = changes.map(|(field, value)| format!("{}: {} → {}", bare(field), short(had(field)), short(value)));
+    let rest = changes_beside_values(record);
+    [row, id, state, why, changed.chain(rest).collect::<Vec<_>>().join(", "), kept]
+}
+
+/// A field's name without the place of custom ones.
+fn bare(field: &str) -> &str {
+    ["user_fields.", "organization_fields.", "custom_fields."]
+        .iter()
+        .find_map(|prefix| field.strip_prefix(prefix))
+        .unwrap_or(field)
 }
 
 fn as_json(record: &Record) -> Value {
@@ -192,8 +221,10 @@ pub async fn planned(session: &Session, run: &Run, format: Format) -> anyhow::Re
         }));
         return Ok(());
     }
-    table.print();
-    say("");
+    if run.counts.would_change + run.counts.would_create > 0 || after > 0 {
+        table.print();
+        say("");
+    }
     if left == 0 {
         note(format_args!("Not all are shown: deskbridge activation records {} --csv\n", run.id));
     }
@@ -241,6 +272,7 @@ pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Res
         ));
     }
     let ok = records.iter().all(|record| !matches!(record.state, RecordState::Failed | RecordState::Unknown));
+    let one = control::find(&mut db, session.workspace, run.id).await?.1;
     let mut all = Vec::new();
     for record in &records {
         let call = match record.job_id {
@@ -250,23 +282,44 @@ pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Res
         all.push((record, call));
     }
     if format.json {
-        let all = all.iter().map(|(record, call)| json!({"record": as_json(record), "call": call})).collect();
+        let shown = |(record, call): &(&Record, Option<Value>)| {
+            let (line, body) = request(&one.activation, record, call.as_ref()).unzip();
+            json!({"record": as_json(record), "request": line, "body": body.flatten(), "call": call})
+        };
+        let all = all.iter().map(shown).collect();
         say_json(&Value::Array(all));
         return told(ok);
     }
     for (record, call) in &all {
+        let sent = request(&one.activation, record, call.as_ref());
         let mut table = Table::new(&[]);
         table.row(["row", &record.row_key]).row(["record", record.record_id.as_deref().unwrap_or("(none)")]);
         let text = |key: &str| call.as_ref().and_then(|call| call[key].as_str()).unwrap_or("(none)").to_owned();
-        table.row(["call", &text("call")]).row(["job", &text("remote_job")]).row(["result", record.state.as_str()]);
+        table.row(["request", &sent.as_ref().map_or_else(|| "(none)".to_owned(), |(line, _)| plain(line))]);
+        table.row(["job", &text("remote_job")]).row(["result", record.state.as_str()]);
         if let Some(fault) = &record.fault {
             table.row(["why", &fault.reason]);
         }
+        for (field, why) in record.kept.iter().flatten() {
+            table.row(["kept as it is", &format!("{field}: {why}")]);
+        }
         table.print();
         say("\nbefore:");
-        say(format_args!("{:#}", record.before.clone().unwrap_or(Value::Null)));
+        say(plain_json(record.before.as_ref()));
         say("\nsent:");
-        say(format_args!("{:#}", serde_json::to_value(&record.changes)?));
+        say(plain_json(sent.as_ref().and_then(|(_, body)| body.as_ref())));
     }
     told(ok)
+}
+
+/// The request that a record was sent by, alone: its line and its body. None where nothing was sent, or memberships, whose ids
+/// are not kept.
+fn request(activation: &Activation, record: &Record, call: Option<&Value>) -> Option<(String, Option<Value>)> {
+    let call = Call::parse(call?["call"].as_str()?)?;
+    push::written(call, &[send::item(activation, record)?]).ok()
+}
+
+/// JSON on lines of its own, `(none)` where there is none.
+fn plain_json(value: Option<&Value>) -> String {
+    value.map_or_else(|| "(none)".to_owned(), |value| format!("{value:#}"))
 }

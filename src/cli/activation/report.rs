@@ -4,7 +4,7 @@ use crate::cli::output::{Format, Table, distance, plain, say, say_json, time};
 use crate::cli::session::{Session, told};
 use crate::db;
 use crate::db::push_run::Run;
-use crate::model::push::{RecordState, RunState};
+use crate::model::push::{RecordState, RunKind, RunState};
 use crate::pipeline::activate::control;
 use crate::rules::activation::stage;
 use chrono::{DateTime, Utc};
@@ -17,6 +17,13 @@ struct Counts {
     states: BTreeMap<String, i64>,
     classes: BTreeMap<String, BTreeMap<String, i64>>,
     sent: i64,
+}
+
+impl Counts {
+    /// Whether applying a plan would send something.
+    fn sendable(&self) -> bool {
+        ["planned", "read"].iter().any(|state| self.states.contains_key(*state))
+    }
 }
 
 async fn counts(db: &mut PgConnection, run: &Run) -> anyhow::Result<Counts> {
@@ -100,19 +107,26 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
         }
     }
     table.print();
-    next_step(&run, &one.name, bad);
+    next_step(&run, &one.name, bad, &counts);
     told(ok)
 }
 
 /// What may be done with a run now.
-fn next_step(run: &Run, name: &str, bad: bool) {
+fn next_step(run: &Run, name: &str, bad: bool, counts: &Counts) {
     let id = run.id;
     match run.state {
         RunState::Waiting => say(format_args!(
             "\nLet it go on: deskbridge activation approve {id}\nEnd it: deskbridge activation stop {id}"
         )),
+        RunState::Planned if counts.sendable() => say(format_args!(
+            "\nSend it: deskbridge activation apply {id}\nLook closer: deskbridge activation records {id}"
+        )),
+        RunState::Planned => say("\nNothing is to be sent: what Zendesk was last given is what is wanted."),
         _ if bad => say(format_args!(
             "\nWhy: deskbridge activation records {id} --state failed\nOnce mended: deskbridge activation retry {id}"
+        )),
+        RunState::Done if run.kind == RunKind::Run && counts.sent > 0 => say(format_args!(
+            "\nWhat became of each: deskbridge activation records {id}\nGive back what it replaced: deskbridge activation undo {id}"
         )),
         RunState::Stopped => say(format_args!("\nOnce mended: deskbridge activation restart {id} (activation {name})")),
         _ => {}

@@ -184,7 +184,6 @@ async fn plan(session: &Session, args: &OfActivation) -> anyhow::Result<()> {
         return Ok(());
     }
     report::run(session, &run, args.format).await?;
-    say(format_args!("\nApply with: deskbridge activation apply {}", run.id));
     Ok(())
 }
 

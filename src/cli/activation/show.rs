@@ -9,6 +9,7 @@ use crate::model::push::RunState;
 use crate::model::source::{SELL_RETIRES, Source, SourceState};
 use crate::pipeline::activate::stored::{self, Stored};
 use crate::rules::activation::compare;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 /// How to print.
@@ -38,7 +39,9 @@ struct Told {
 impl Told {
     /// In a word or two.
     fn state(&self) -> &'static str {
-        let running = self.standing.last_state.as_deref().and_then(RunState::parse).is_some_and(RunState::is_active);
+        let last = self.standing.last_state.as_deref().and_then(RunState::parse);
+        // The run of what changes is always open.
+        let running = self.standing.last_kind.as_deref() != Some("always") && last.is_some_and(RunState::is_active);
         let when = &self.stored.activation.when;
         match () {
             () if self.stored.paused_at.is_some() => "paused",
@@ -84,6 +87,11 @@ impl Told {
         self.blocked().into_iter().chain(trouble).chain(asks).chain(paused).collect()
     }
 
+    /// Until when nothing is tried for it.
+    fn waits_until(&self, now: DateTime<Utc>) -> Option<String> {
+        self.stored.held_until.filter(|until| *until > now).map(|until| when(until, now))
+    }
+
     fn remark(&self) -> Option<&'static str> {
         (self.stored.activation.target == Target::SellContacts).then_some(SELL_RETIRES)
     }
@@ -102,7 +110,7 @@ impl Told {
         json!({
             "name": stored.name, "title": activation.title, "source": activation.source,
             "target": activation.target.as_str(), "state": self.state(), "stage": stored.stage,
-            "paused_at": stored.paused_at, "next_run_at": stored.next_at, "replan_at": stored.replan_at,
+            "paused_at": stored.paused_at, "waits_until": stored.held_until, "failing_since": stored.trouble.as_ref().and_then(|trouble| trouble.since), "next_run_at": stored.next_at, "replan_at": stored.replan_at,
             "delivered": standing.delivered, "on_the_way": standing.on_the_way, "due": standing.due,
             "last_run": last_run, "waiting_run": standing.waiting_run, "asks": standing.asks, "problems": problems,
             "remark": self.remark(), "needs": stored.needs, "definition": activation.written,
@@ -140,6 +148,7 @@ pub async fn list(session: &Session, args: &Only) -> anyhow::Result<()> {
         say("There is no activation yet: deskbridge activation apply -f FILE");
         return Ok(());
     }
+    let now = session.ctx.clock.now();
     let mut table = Table::new(&["name", "source", "target", "state", "delivered", "on the way", "last run", "title"]);
     for one in &all {
         let activation = &one.stored.activation;
@@ -155,6 +164,14 @@ pub async fn list(session: &Session, args: &Only) -> anyhow::Result<()> {
         ]);
     }
     table.print();
+    for one in &all {
+        for (what, todo) in one.problems() {
+            say(format_args!("\n{}: {}\nwhat to do: {}", one.stored.name, plain(&what), plain(&todo)));
+        }
+        if let Some(until) = one.waits_until(now) {
+            say(format_args!("waits until: {until}"));
+        }
+    }
     Ok(())
 }
 
@@ -202,6 +219,12 @@ fn print_standing(session: &Session, one: &Told) {
     table.row(["rolled out to", stage.get(stored.stage as usize).copied().unwrap_or("all")]);
     let next = stored.next_at.filter(|_| stored.paused_at.is_none()).map(|at| when(at, now));
     table.row(["next run", next.as_deref().unwrap_or("-")]);
+    if let Some(since) = stored.trouble.as_ref().and_then(|trouble| trouble.since) {
+        table.row(["failing since", &when(since, now)]);
+    }
+    if let Some(until) = one.waits_until(now) {
+        table.row(["waits until", &until]);
+    }
     table.row(["delivered", &format!("{}, {} on the way", standing.delivered, standing.on_the_way)]);
     table.row(["changed, to be delivered", &standing.due.to_string()]);
     let last = standing.last_run.map(|run| {
@@ -212,8 +235,14 @@ fn print_standing(session: &Session, one: &Told) {
     });
     table.row(["last run", last.as_deref().unwrap_or("none yet")]);
     if let Some(counts) = standing.last_counts.as_ref().and_then(Value::as_object) {
-        let counts: Vec<String> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
-        table.row(["its counts", &counts.join(", ")]);
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(_, count)| count.as_u64().is_some_and(|count| count > 0))
+            .map(|(what, count)| format!("{} {count}", what.replace('_', " ")))
+            .collect();
+        if !counts.is_empty() {
+            table.row(["its counts", &counts.join(", ")]);
+        }
     }
     table.print();
 }

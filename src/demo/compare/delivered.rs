@@ -20,7 +20,7 @@ pub fn check(truth: &Truth, ours: &Ours, members: &Members, findings: &mut Findi
     for (record, user) in truth.users.iter().filter(|(_, user)| user["active"] == true) {
         let Some(person) = ours.person(record) else { continue };
         let about = support.get(&person).cloned().unwrap_or_default();
-        let fields = &user["user_fields"];
+        let fields = &user["fields"];
         let name = || format!("user {record}");
         let status = match (members.inside.contains(&person), members.left.contains(&person)) {
             (true, _) => json!("realized"),

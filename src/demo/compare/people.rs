@@ -109,12 +109,18 @@ fn living(record: &str, link: &Value, user: &Value, ours: &Ours, findings: &mut 
 
 /// Custom fields: what is set there is so here, and what is not is not.
 fn custom(prefix: &str, here: &Value, there: &Value, check: &mut impl FnMut(&str, &Value, Value)) {
-    let theirs = there.as_object().into_iter().flatten().map(|(key, _)| format!("{prefix}{key}"));
+    // Where the name is taken by something else that Deskbridge knows of people, it stands under `zd.field.`.
+    let place = |key: &String| {
+        let aside = format!("{prefix}field.{key}");
+        if here[&aside].is_null() { format!("{prefix}{key}") } else { aside }
+    };
+    let theirs = there.as_object().into_iter().flatten().map(|(key, _)| place(key));
     let ours = here.as_object().into_iter().flatten().map(|(key, _)| key.clone());
     let own = |key: &String| OWN.iter().any(|(own, _)| own == key) || key == "zd.email_invalid";
     let known = |key: &String| ORGANIZATION.contains(&key.as_str());
     for key in theirs.chain(ours).filter(|key| !own(key) && !known(key)).collect::<BTreeSet<_>>() {
-        let there = key.strip_prefix(prefix).map_or(Value::Null, |key| there[key].clone());
+        let bare = key.strip_prefix(prefix).map(|key| key.strip_prefix("field.").unwrap_or(key));
+        let there = bare.map_or(Value::Null, |key| there[key].clone());
         check(&key, &here[&key], there);
     }
 }

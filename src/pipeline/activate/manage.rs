@@ -1,5 +1,6 @@
 //! What an operator does with activations: apply a file, compare, pause, resume, delete.
 
+use super::preflight::{self, Preflight};
 use super::stored::{ActivationError, Stored, find, of_source};
 use crate::db;
 use crate::model::activation::{Activation, Target};
@@ -15,19 +16,53 @@ use std::collections::BTreeSet;
 const NOTHING: i16 = 0;
 const ALL: i16 = 4;
 
+/// What an activation was found to need before it is stored.
+struct Accepted {
+    source: Source,
+    former: Option<Stored>,
+    needs: BTreeSet<String>,
+}
+
+/// Refuses what cannot be stored; says what it would be stored with.
+async fn accept(
+    ctx: &Context,
+    db: &mut PgConnection,
+    workspace: i64,
+    activation: &Activation,
+) -> Result<Accepted, ActivationError> {
+    let source = source(db, workspace, activation).await?;
+    let former = former(db, workspace, activation).await?;
+    declared(ctx, activation)?;
+    let needs = needs(activation);
+    known_audiences(db, workspace, &needs).await?;
+    for other in of_source(db, workspace, source.id).await? {
+        alone(activation, &other)?;
+    }
+    Ok(Accepted { source, former, needs })
+}
+
+/// Looks at the target fields of an activation that is to be applied; with `create`, missing custom ones are made. First, so that they
+/// are there when a daemon starts on it; nothing is made for a file that would be refused for another reason.
+pub async fn prepare(
+    ctx: &Context,
+    workspace: i64,
+    activation: &Activation,
+    create: bool,
+) -> Result<Preflight, ActivationError> {
+    let source = accept(ctx, &mut *ctx.pool.acquire().await?, workspace, activation).await?.source;
+    let looked = preflight::look(ctx, &source, activation, create).await?;
+    match looked.refusal(&activation.name) {
+        None => Ok(looked),
+        Some((what, todo)) => Err(ActivationError::refused(what, todo)),
+    }
+}
+
 /// Defines an activation, or defines it anew. What Zendesk has is not touched: a run does that.
 pub async fn apply(ctx: &Context, workspace: i64, activation: &Activation) -> Result<(), ActivationError> {
     let now = ctx.clock.now();
     let mut tx = ctx.pool.begin().await?;
     db::workspace::lock(&mut tx, workspace).await?;
-    let source = source(&mut tx, workspace, activation).await?;
-    let former = former(&mut tx, workspace, activation).await?;
-    declared(ctx, activation)?;
-    let needs = needs(activation);
-    known_audiences(&mut tx, workspace, &needs).await?;
-    for other in of_source(&mut tx, workspace, source.id).await? {
-        alone(activation, &other)?;
-    }
+    let Accepted { source, former, needs } = accept(ctx, &mut tx, workspace, activation).await?;
     let former = former.as_ref().map(|former| (former.stage, &former.activation));
     let wants_differ = former.is_none_or(|(_, before)| compare::wants_differ(before, activation));
     let switched_on = former.is_none_or(|(_, before)| !before.when.always);

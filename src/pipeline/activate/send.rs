@@ -10,7 +10,7 @@ use crate::db::delivery::{Delivered, Ledger};
 use crate::db::push_record::Record;
 use crate::db::push_run::Run;
 use crate::db::push_sent::Assigned;
-use crate::model::activation::{KeyKind, Target};
+use crate::model::activation::{Activation, KeyKind, Target};
 use crate::model::job::Lease;
 use crate::model::push::{Changes, Fault, RecordState, Remote, RunKind, RunState};
 use crate::pipeline::context::{Context, FlowError};
@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// Records looked at together where they are created one by one, one a second.
 const SINGLES: usize = 10;
+
+/// For how many seconds counts what Zendesk said of the jobs it would still take (Z§6: `resets=60`).
+const TOLD: i64 = 60;
 
 /// Calls that a record needs at most: itself, joining, leaving, each twice.
 const MAX_CALLS: i16 = 6;
@@ -67,8 +70,7 @@ pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let reads_only = run.state == RunState::Reading;
     let (records, singly) = {
         let mut db = ctx.pool.acquire().await?;
-        let full = db::push_job::open(&mut db, env.workspace, source).await?.len() >= settings.jobs_in_flight;
-        if full && !reads_only {
+        if !reads_only && is_full(ctx, &mut db, env).await? {
             return Ok(Sent { records: 0, wait: Some(Duration::from_millis(settings.poll_ms)) });
         }
         let hour = ctx.clock.now() - chrono::Duration::hours(1);
@@ -95,6 +97,19 @@ pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let calls = round.store(&mut hold, verdicts, &looked).await?;
     let wait = call::send(ctx, &mut hold, env, calls).await?;
     Ok(Sent { records: taken, wait })
+}
+
+/// True while as many jobs are open as we may have: those of the settings, and no more than others left when Zendesk last
+/// told; one always, for only an answer to a call tells anew.
+async fn is_full(ctx: &Context, db: &mut sqlx::PgConnection, env: &Env) -> Result<bool, FlowError> {
+    let (workspace, source) = (env.workspace, env.source.id);
+    let open = db::push_job::open(db, workspace, source).await?.len();
+    let told = ctx.clock.now() - chrono::Duration::seconds(TOLD);
+    let most = match (env.client.jobs_left(), db::push_job::last_known(db, workspace, source, told).await?) {
+        (Some(left), Some(ours)) => usize::try_from(left + ours.unsigned_abs()).unwrap_or(usize::MAX).max(1),
+        _ => usize::MAX,
+    };
+    Ok(open >= ctx.settings.activation.jobs_in_flight.min(most))
 }
 
 impl Round<'_> {
@@ -411,4 +426,14 @@ fn expected(call: Call, verdict: Verdict) -> Delivered {
         }
     }
     entry
+}
+
+/// What is sent for a record, made again from what is stored of it; None where nothing is.
+pub fn item(activation: &Activation, record: &Record) -> Option<Item> {
+    let changes = record.changes.clone().filter(|changes| !changes.is_empty())?;
+    let remote: Option<Remote> = record.before.clone().and_then(|before| serde_json::from_value(before).ok());
+    let key = Terms::of(activation, &[]).creation_key(record.key_value.as_deref(), &record.wanted);
+    let id = remote.as_ref().map(|remote| remote.id.clone());
+    let key = key.filter(|_| id.is_none());
+    Some(Item { id, key, tags: tags_after(remote.as_ref(), &changes), changes })
 }

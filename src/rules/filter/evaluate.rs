@@ -1,6 +1,7 @@
 //! Deciding a filter for one person of whom everything is known. The database decides it for many (`db/audience_find.rs`, `db/audience_answers.rs`);
 //! this is what explains an answer, and what the database's answers are tested by.
 
+use super::words;
 use crate::model::consent::ConsentState;
 use crate::model::day::{DayTexts, Days, Meaning, begins, meaning, today};
 pub use crate::model::facts::{Facts, OrganizationFacts, TicketFacts};
@@ -16,8 +17,8 @@ use serde_json::Value;
 pub struct Explained {
     /// Whether this part holds.
     pub holds: bool,
-    /// The condition; None for a group.
-    pub condition: Option<Condition>,
+    /// What a condition asks for and what the person has of it, in words; None for a group.
+    pub words: Option<(String, String)>,
     /// For a group: whether all must hold, and its parts.
     pub group: Option<(bool, Vec<Explained>)>,
 }
@@ -31,14 +32,15 @@ pub fn holds(filter: &Filter, facts: &Facts, moment: Moment) -> bool {
 pub fn explain(filter: &Filter, facts: &Facts, moment: Moment) -> Explained {
     let group = |all: bool, parts: &[Filter]| Explained {
         holds: holds(filter, facts, moment),
-        condition: None,
+        words: None,
         group: Some((all, parts.iter().map(|part| explain(part, facts, moment)).collect())),
     };
     match filter {
         Filter::All(parts) => group(true, parts),
         Filter::Any(parts) => group(false, parts),
         Filter::Is(condition) => {
-            Explained { holds: decide(condition, facts, moment), condition: Some(condition.clone()), group: None }
+            let words = (words::expected(condition), words::found(condition, facts, moment));
+            Explained { holds: decide(condition, facts, moment), words: Some(words), group: None }
         }
     }
 }
@@ -46,7 +48,7 @@ pub fn explain(filter: &Filter, facts: &Facts, moment: Moment) -> Explained {
 fn decide(condition: &Condition, facts: &Facts, moment: Moment) -> bool {
     let moment = Moment { zone: condition.zone.unwrap_or(moment.zone), ..moment };
     match &condition.about {
-        About::Person(field, test) => person(field, test, facts, moment),
+        About::Person(field, test) => passes(test, &of_person(field, facts), moment),
         About::Consent { channel, granted } => {
             let state = match channel {
                 crate::model::consent::Channel::Email => facts.email_consent,
@@ -57,19 +59,25 @@ fn decide(condition: &Condition, facts: &Facts, moment: Moment) -> bool {
         About::Organization(tests) => facts.organizations.iter().any(|organization| {
             tests.iter().all(|(field, test)| passes(test, &of_organization(field, organization), moment))
         }),
-        About::Tickets(tests, count) => {
-            let fits = |ticket: &&TicketFacts| {
-                tests.iter().all(|(field, test)| passes(test, &of_ticket(field, ticket), moment))
-            };
-            count.fits(facts.tickets.iter().filter(fits).count() as u64)
-        }
+        About::Tickets(tests, count) => count.fits(tickets_that_fit(tests, facts, moment).len() as u64),
         About::Activity(activity) => happened(activity, facts, moment),
         About::Member { audience, member } => facts.audiences.contains(audience) == *member,
     }
 }
 
+/// The person's tickets of which all of this holds.
+pub(super) fn tickets_that_fit<'a>(
+    tests: &[(TicketField, Test)],
+    facts: &'a Facts,
+    moment: Moment,
+) -> Vec<&'a TicketFacts> {
+    let fits =
+        |ticket: &&TicketFacts| tests.iter().all(|(field, test)| passes(test, &of_ticket(field, ticket), moment));
+    facts.tickets.iter().filter(fits).collect()
+}
+
 /// A value as tests see it.
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     Json(Option<&'a Value>),
     Text(Option<&'a str>),
     Texts(&'a [String]),
@@ -77,17 +85,16 @@ enum Seen<'a> {
     Time(Option<DateTime<Utc>>),
 }
 
-fn person(field: &Field, test: &Test, facts: &Facts, moment: Moment) -> bool {
-    let seen = match field {
+pub(super) fn of_person<'a>(field: &Field, facts: &'a Facts) -> Seen<'a> {
+    match field {
         Field::System(field) => Seen::Text(facts.system[*field].as_deref()),
         Field::Custom(key) => Seen::Json(facts.fields.get(key)),
         Field::CreatedAt => Seen::Time(Some(facts.created_at)),
         Field::Summary(summary) => of_summary(*summary, facts),
-    };
-    passes(test, &seen, moment)
+    }
 }
 
-fn of_organization<'a>(field: &OrganizationField, of: &'a OrganizationFacts) -> Seen<'a> {
+pub(super) fn of_organization<'a>(field: &OrganizationField, of: &'a OrganizationFacts) -> Seen<'a> {
     match field {
         OrganizationField::Name => Seen::Text(of.name.as_deref()),
         OrganizationField::ExternalId => Seen::Text(of.external_id.as_deref()),
@@ -96,7 +103,7 @@ fn of_organization<'a>(field: &OrganizationField, of: &'a OrganizationFacts) -> 
     }
 }
 
-fn of_ticket<'a>(field: &TicketField, of: &'a TicketFacts) -> Seen<'a> {
+pub(super) fn of_ticket<'a>(field: &TicketField, of: &'a TicketFacts) -> Seen<'a> {
     match field {
         TicketField::Status => Seen::Text(of.status.as_deref()),
         TicketField::Priority => Seen::Text(of.priority.as_deref()),
@@ -142,23 +149,28 @@ fn of_summary(summary: Summary, facts: &Facts) -> Seen<'_> {
 
 fn happened(activity: &Activity, facts: &Facts, moment: Moment) -> bool {
     match &activity.asked {
-        Asked::Times(count, frame) => {
-            let number = facts.activities.iter().filter(|(kind, at, attributes)| {
-                *kind == activity.kind
-                    && frame.as_ref().is_none_or(|frame| within(frame, *at, moment))
-                    && activity
-                        .attributes
-                        .iter()
-                        .all(|(name, test)| passes(test, &Seen::Json(attributes.get(name)), moment))
-            });
-            count.fits(number.count() as u64)
-        }
+        Asked::Times(count, _) => count.fits(happenings(activity, facts, moment)),
         Asked::When(end, days) => {
             let rollup = facts.rollups.iter().find(|(kind, ..)| *kind == activity.kind);
             let at = rollup.map(|(_, first, last)| if *end == End::First { *first } else { *last });
             passes(&Test::Day(days.clone()), &Seen::Time(at), moment)
         }
     }
+}
+
+/// How often it happened, in the frame that is asked for.
+pub(super) fn happenings(activity: &Activity, facts: &Facts, moment: Moment) -> u64 {
+    let frame = match &activity.asked {
+        Asked::Times(_, frame) => frame.as_ref(),
+        Asked::When(..) => None,
+    };
+    let counts = |attributes: &serde_json::Map<String, Value>| {
+        activity.attributes.iter().all(|(name, test)| passes(test, &Seen::Json(attributes.get(name)), moment))
+    };
+    let happened = facts.activities.iter().filter(|(kind, at, attributes)| {
+        *kind == activity.kind && frame.is_none_or(|frame| within(frame, *at, moment)) && counts(attributes)
+    });
+    happened.count() as u64
 }
 
 fn within(frame: &Frame, at: DateTime<Utc>, moment: Moment) -> bool {

@@ -6,6 +6,7 @@ pub mod read;
 mod readable;
 #[cfg(test)]
 mod reading;
+mod words;
 
 use crate::model::filter::Filter;
 pub use read::FilterError;

@@ -15,4 +15,4 @@ pub use fields::{add_option, create_field, fields};
 pub use find::{Found, find};
 pub use jobs::jobs;
 pub use memberships::memberships;
-pub use send::send;
+pub use send::{send, written};

@@ -4,6 +4,7 @@ use super::bed::{Bed, Row, keyed, known};
 use deskbridge::db::push_run::Run;
 use deskbridge::model::push::{RecordState, RunKind};
 use deskbridge::pipeline::activate::send;
+use deskbridge::zendesk::push;
 use serde_json::{Value, json};
 
 async fn bed(account: fn(&mut zendesk_sim::Settings)) -> Bed {
@@ -48,6 +49,82 @@ async fn a_field_that_is_deleted_and_an_option_that_is_removed() {
     assert_eq!(bed.user(second).await["fields"]["nickname"], "fine");
 }
 
+/// Deletes a user field of the account, or an option of it.
+async fn delete_field(bed: &Bed, key: &str, option: Option<&str>) {
+    let all = bed.world.sim.ask("GET", "user_fields.json").await;
+    let field = all["user_fields"].as_array().expect("fields").iter().find(|field| field["key"] == key).expect("it");
+    let options = field["custom_field_options"].as_array().cloned().unwrap_or_default();
+    let path = match option {
+        None => format!("user_fields/{}", field["id"]),
+        Some(value) => {
+            let option = options.iter().find(|option| option["value"] == value).expect("the option");
+            format!("user_fields/{}/options/{}", field["id"], option["id"])
+        }
+    };
+    bed.world.sim.ask("DELETE", &path).await;
+}
+
+#[tokio::test]
+async fn a_field_is_deleted_and_an_option_removed_while_the_run_waits() {
+    let bed = bed(|_| {}).await;
+    let tier = |id: i64, value: &str| known(id, json!({"values": {"user_fields.tier": value}}));
+    for id in &bed.users[..4] {
+        let at_first = json!({"do": "update_user", "id": id, "user_fields": {"tier": "tier_bronze"}});
+        bed.world.act(at_first).await;
+    }
+    let rows = [nickname(bed.users[0], "a"), tier(bed.users[1], "tier_gold"), tier(bed.users[2], "tier_silver")];
+    let run = bed.plan(RunKind::Run, &rows).await;
+    delete_field(&bed, "nickname", None).await;
+    delete_field(&bed, "tier", Some("tier_gold")).await;
+    bed.finish(&run).await;
+    let found = states(&bed, &run).await;
+    assert!(
+        found[0] == "failed field_missing" && found[1].starts_with("failed ") && found[2] == "updated",
+        "{found:?}"
+    );
+    let reason = async |row: &Row| bed.record(&run, &row.key).await.fault.expect("a fault").reason;
+    assert_eq!(reason(&rows[0]).await, "Zendesk does not have this field (any more)");
+    assert!(!reason(&rows[1]).await.contains("tier_gold"), "{}", reason(&rows[1]).await);
+    assert_eq!(bed.user(bed.users[1]).await["fields"]["tier"], "tier_bronze");
+    assert_eq!(bed.user(bed.users[2]).await["fields"]["tier"], "tier_silver");
+}
+
+#[tokio::test]
+async fn a_field_is_deleted_between_two_calls() {
+    let bed = Bed::new(|_| {}, |settings| settings.activation.records_per_call = 2).await;
+    let rows: Vec<Row> = bed.users[..4].iter().map(|id| nickname(*id, "fine")).collect();
+    let run = bed.plan(RunKind::Run, &rows).await;
+    let (ctx, lease) = (bed.daemon(), bed.lease().await);
+    let env = bed.env(&ctx).await.expect("an env");
+    send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+    bed.pass(5).await;
+    bed.world.clock.advance(std::time::Duration::from_secs(2));
+    deskbridge::pipeline::activate::poll::poll(&ctx, &lease, &env.source, &env.client).await.expect("a look");
+    delete_field(&bed, "nickname", None).await;
+    send::chunk(&ctx, &lease, &env, &run).await.expect("looked at");
+    bed.finish(&run).await;
+    assert_eq!(states(&bed, &run).await, ["updated", "updated", "failed field_missing", "failed field_missing"]);
+}
+
+#[tokio::test]
+async fn users_who_are_merged_or_deleted_while_their_job_is_queued() {
+    let bed = bed(|_| {}).await;
+    let [merged, winner, deleted, fine] = bed.users[..4] else { panic!("four users") };
+    let rows = [nickname(merged, "a"), nickname(deleted, "b"), nickname(fine, "c")];
+    let run = bed.plan(RunKind::Run, &rows).await;
+    let (ctx, lease) = (bed.daemon(), bed.lease().await);
+    let env = bed.env(&ctx).await.expect("an env");
+    send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+    bed.world.act(json!({"do": "merge_users", "loser": merged, "winner": winner})).await;
+    bed.world.act(json!({"do": "delete_user", "id": deleted})).await;
+    bed.finish(&run).await;
+    assert_eq!(states(&bed, &run).await, ["failed deleted", "failed deleted", "updated"]);
+    let reason = bed.record(&run, &rows[0].key).await.fault.expect("a fault").reason;
+    assert_eq!(reason, "the record was deleted in Zendesk, or merged into another");
+    assert_eq!(bed.user(winner).await["fields"]["nickname"], Value::Null);
+    assert_eq!(bed.user(fine).await["fields"]["nickname"], "c");
+}
+
 #[tokio::test]
 async fn users_who_are_merged_deleted_or_agents_by_then() {
     let bed = bed(|_| {}).await;
@@ -68,18 +145,24 @@ async fn users_who_are_merged_deleted_or_agents_by_then() {
 }
 
 #[tokio::test]
-async fn one_row_of_many_is_refused() {
+async fn the_57th_row_of_a_hundred_is_refused() {
     let bed = bed(|_| {}).await;
     let taken = "homer@springfield.io".to_owned();
     bed.world.act(json!({"do": "create_user", "name": "Homer", "email": taken, "role": "end-user"})).await;
-    let mut rows: Vec<Row> = bed.users[..8].iter().map(|id| nickname(*id, "fine")).collect();
-    rows[5] = known(bed.users[5], json!({"values": {"email": taken.clone(), "user_fields.nickname": "not"}}));
+    let mut rows = Vec::new();
+    for place in 0..100 {
+        let made = json!({"do": "create_user", "name": format!("User {place}"), "role": "end-user"});
+        let made = bed.world.sim.post("act", made).await;
+        rows.push(nickname(made["id"].as_i64().expect("an id"), "fine"));
+    }
+    let id = rows[57].id.expect("an id");
+    rows[57] = known(id, json!({"values": {"email": taken.clone(), "user_fields.nickname": "not"}}));
     let run = delivered(&bed, &rows).await;
     let found = states(&bed, &run).await;
     for (place, state) in found.iter().enumerate() {
-        assert_eq!(state, if place == 5 { "failed duplicate_value" } else { "updated" });
+        assert_eq!(state, if place == 57 { "failed duplicate_value" } else { "updated" });
     }
-    let fault = bed.record(&run, &rows[5].key).await.fault.expect("a fault");
+    let fault = bed.record(&run, &rows[57].key).await.fault.expect("a fault");
     assert!(fault.field.as_deref() == Some("email") && !fault.reason.contains(&taken), "{fault:?}");
 }
 
@@ -159,6 +242,55 @@ async fn too_many_jobs_and_too_large_a_call() {
         let found = states(&bed, &run).await;
         assert!(found.iter().all(|state| state == "updated" || state == "unchanged"), "{answers} {found:?}");
     }
+}
+
+#[tokio::test]
+async fn no_more_jobs_are_begun_than_others_leave() {
+    let account = |settings: &mut zendesk_sim::Settings| settings.jobs = jobs(json!({"in_flight": 3}));
+    let bed = Bed::new(account, |settings| {
+        settings.activation.records_per_call = 1;
+        settings.activation.users_per_second = 10_000;
+    })
+    .await;
+    let other = bed.daemon();
+    let other = bed.env(&other).await.expect("an env").client;
+    bed.world.sim.post("faults", json!({"job_stuck_share": 1.0})).await;
+    for id in &bed.users[8..10] {
+        let changes = serde_json::from_value(json!({"values": {"user_fields.nickname": "theirs"}})).expect("changes");
+        let item = push::Item { id: Some(id.to_string()), key: None, changes, tags: Default::default() };
+        push::send(&other, push::Call::UsersUpdateMany, &[item]).await.expect("taken");
+    }
+    bed.world.sim.post("faults", json!({})).await;
+    let rows: Vec<Row> = bed.users[..5].iter().map(|id| nickname(*id, "fine")).collect();
+    let run = bed.plan(RunKind::Run, &rows).await;
+    bed.world.sim.post("requests/keep", json!({"latest": 10_000})).await;
+    bed.finish(&run).await;
+    assert_eq!(states(&bed, &run).await, ["updated"; 5]);
+    let kept = bed.world.sim.get("requests/kept").await;
+    let is_call = |request: &&Value| request["path"].as_str().is_some_and(|path| path.contains("update_many"));
+    let calls = kept["requests"].as_array().expect("requests").iter().filter(is_call).count();
+    assert_eq!(calls, 5, "none was refused for too many jobs");
+}
+
+#[tokio::test]
+async fn a_page_in_place_of_a_record_is_no_success() {
+    let bed = bed(|settings| settings.jobs = jobs(json!({"bulk_import": false}))).await;
+    let rows: Vec<Row> =
+        (0..2).map(|place| keyed(&format!("made-{place}"), json!({"values": {"name": "New"}}))).collect();
+    let run = bed.plan(RunKind::Run, &rows).await;
+    let page = json!({"path": "users/create_or_update", "skip": 1, "count": 1, "body": "<html>Please wait</html>"});
+    bed.world.sim.post("faults", json!({ "bad_answers": [page] })).await;
+    bed.finish(&run).await;
+    assert_eq!(states(&bed, &run).await, ["created", "created"]);
+    let settled = bed.world.count("push_job WHERE remedy LIKE '%the answer holds no user%'").await;
+    assert_eq!(settled, 1, "what became of it was read");
+}
+
+#[test]
+fn a_tag_with_spaces_is_refused_in_the_file() {
+    let text = "name = \"a\"\nsource = \"acme\"\ntarget = \"users\"\n[rows]\naudiences = [\"x\"]\n[[tag]]\ntag = \"very unhappy\"\n";
+    let error = deskbridge::rules::activation::read::read(text).expect_err("refused").to_string();
+    assert!(error.contains("tag[0].tag") && error.contains("very unhappy"), "{error}");
 }
 
 #[tokio::test]

@@ -188,15 +188,19 @@ impl Bed {
         self.world.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Sends and looks until nothing more can be done at this time.
+    /// Sends and looks until nothing more can be done at this time, or nothing has moved for a while.
     pub async fn deliver(&self, ctx: &Context, lease: &Lease, run: &Run) -> Result<poll::Polled, FlowError> {
         let env = self.env(ctx).await?;
+        let mut still = 0;
+        let mut open = 0;
         loop {
             let sent = send::chunk(ctx, lease, &env, run).await?;
             self.world.clock.advance(Duration::from_secs(1));
             let polled = poll::poll(ctx, lease, &env.source, &env.client).await?;
             let soon = self.world.clock.now() + chrono::Duration::seconds(5);
-            if sent.records == 0 && polled.next_at.is_none_or(|next_at| next_at > soon) {
+            still = if sent.records == 0 && polled.open == open { still + 1 } else { 0 };
+            open = polled.open;
+            if still > 5 || (sent.records == 0 && polled.next_at.is_none_or(|next_at| next_at > soon)) {
                 return Ok(polled);
             }
         }
@@ -205,33 +209,36 @@ impl Bed {
     /// A new daemon takes the job over and goes on, whatever goes wrong, until every record has its result.
     pub async fn finish(&self, run: &Run) {
         let ctx = self.daemon();
+        let mut open = 0;
         for _ in 0..40 {
             let lease = self.lease().await;
             let delivered = self.attended(self.deliver(&ctx, &lease, run)).await;
             if self.records(run).await.iter().all(|record| record.state.is_final()) {
                 return;
             }
-            let wait = delivered.ok().and_then(|polled| polled.next_at);
+            let polled = delivered.unwrap_or_default();
+            let wait = polled.next_at;
             let wait = wait.map_or(1, |next_at| (next_at - self.world.clock.now()).num_seconds().max(0) + 1);
-            self.pass(wait as u64).await;
+            // What has not ended in this time is stuck.
+            let is_stuck = polled.open > 0 && polled.open == open && wait < 10;
+            open = polled.open;
+            self.pass(if is_stuck { 600 } else { wait as u64 }).await;
         }
         panic!("records without a result: {:#?}", self.records(run).await);
     }
 
-    /// Moves the daemon's clock while somebody sleeps by it.
+    /// Moves the daemon's clock whenever the work sleeps by it, and only then.
     pub async fn attended<T>(&self, work: impl Future<Output = T>) -> T {
         let clock = self.world.clock.clone();
-        let attendant = tokio::spawn(async move {
-            loop {
-                if clock.sleepers() > 0 {
-                    clock.advance(Duration::from_secs(1));
-                }
-                tokio::task::yield_now().await;
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|cx| {
+            let polled = work.as_mut().poll(cx);
+            if polled.is_pending() && clock.sleepers() > 0 {
+                clock.advance(Duration::from_secs(1));
             }
-        });
-        let done = work.await;
-        attendant.abort();
-        done
+            polled
+        })
+        .await
     }
 
     /// Runs a daemon up to its `polls`-th step and kills it there. None: it came to its end before.

@@ -188,8 +188,14 @@ async fn an_activation_by_command_from_its_file_to_its_end() {
     let expected = "error: -: map[0].to: expected user_fields. and the field's key: letters, digits and _, not digits alone, \
          found \"user_fields.open tickets\"\nwhat to do: the README explains every key";
     assert!(error.starts_with(expected), "{error}");
-    let (code, said, error) = run(&["apply", "-f", "-"], FILE).await;
+    let (code, _, error) = run(&["apply", "-f", "-"], FILE).await;
+    assert_eq!(code, Some(1));
+    let expected = "error: activation health does not fit its account:\n  user_fields.open_tickets: the account has no such field\n\
+                    what to do: missing custom fields are made with the right type by: deskbridge activation apply -f FILE --create-fields\n";
+    assert_eq!(error, expected);
+    let (code, said, error) = run(&["apply", "-f", "-", "--create-fields"], FILE).await;
     assert_eq!(code, Some(0), "{error}");
+    assert_eq!(error, "Made in Zendesk: user_fields.open_tickets (integer)\n");
     for expected in [
         "state                     on\n",
         "user_fields.open_tickets  from zd.open_tickets\n",

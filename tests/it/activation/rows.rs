@@ -12,7 +12,7 @@ use deskbridge::rules::audience::define;
 use serde_json::{Value, json};
 
 /// Applies an activation's file as it is, without asking the account.
-async fn activation(world: &World, toml: &str) -> Env {
+pub async fn activation(world: &World, toml: &str) -> Env {
     let activation = read::read(toml).expect("a file");
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
     let source = world.source().await;
@@ -32,7 +32,7 @@ async fn activation(world: &World, toml: &str) -> Env {
     env::open(&world.ctx, &stored).await.expect("open")
 }
 
-async fn define_audience(world: &World, name: &str, entry: Value) {
+pub async fn define_audience(world: &World, name: &str, entry: Value) {
     let definition = define(&json!({"name": name, "entry": entry, "reentry": true})).expect("a definition");
     audience::apply(&world.ctx, 1, &definition).await.expect("applied");
 }
