@@ -16,9 +16,10 @@ pub async fn give_way(
     let left = sqlx::query(
         "UPDATE push_record r SET state = 'skipped', class = $3, reason = $4, updated_at = $5
          WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq = ANY (ARRAY(
-             SELECT t.seq FROM (SELECT seq, row_key, person_id,
-                     bool_or(row_key = 'person:' || person_id) OVER (PARTITION BY record_id, person_id) AS own FROM push_record
-                 WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned' AND record_id IS NOT NULL) t
+             SELECT t.seq FROM (
+                 SELECT seq, row_key, person_id, bool_or(row_key = 'person:' || person_id) OVER (PARTITION BY record_id, person_id) AS own
+                 FROM push_record WHERE workspace_id = $1 AND run_id = $2 AND state = 'planned' AND record_id IS NOT NULL
+                   AND person_id IS NOT NULL) t
              WHERE t.own AND t.row_key <> 'person:' || t.person_id))",
     )
     .bind(workspace_id)

@@ -298,7 +298,7 @@ async fn a_run_that_is_stopped_sends_no_more_and_what_is_skipped_stays() {
 async fn a_test_sends_one_row() {
     let world = world(FILE).await;
     let key: String = world
-        .value("SELECT min(email) FROM person p JOIN person_source s ON s.person_id = p.id WHERE email IS NOT NULL")
+        .value("SELECT min(i.value) FROM identity i JOIN person_source s ON s.person_id = i.person_id WHERE i.kind = 'email'")
         .await;
     let test = control::test(&world.ctx, 1, "health", &key).await.expect("a test");
     push(&world).await;
