@@ -321,11 +321,12 @@ async fn what_changes_is_sent_within_three_seconds() {
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
     let daemon = deskbridge::app::start(ctx, metrics, true).await.expect("a daemon");
     change(&world, &daemon, people, pace as u64).await;
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
     for _ in 0..600 {
         if world.count("push_record WHERE state IN ('updated', 'unchanged')").await == people as i64 {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        pause.tick().await;
     }
     daemon.stop().await;
     let late: Vec<f64> = sqlx::query_scalar(
