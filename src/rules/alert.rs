@@ -262,7 +262,7 @@ mod tests {
         let because = |run: RunFacts, error: &str| RunFacts { error: Some(error.into()), ..run };
         let failed = because(run(7, RunState::Failed, &[]), "the query takes too long");
         let stopped = because(run(7, RunState::Stopped, &[]), "25 of 30 failed");
-        check(quiet(), &[failed.clone()], &[(AlertKind::Failed, "run 7 failed: the query takes")]);
+        check(quiet(), std::slice::from_ref(&failed), &[(AlertKind::Failed, "run 7 failed: the query takes")]);
         check(quiet(), &[stopped], &[(AlertKind::Failed, "run 7 was stopped: 25 of 30")]);
         check(quiet(), &[because(run(7, RunState::Stopped, &[]), BY_HAND)], &[]);
         check(quiet(), &[failed.clone(), run(8, RunState::Done, &[])], &[]);
