@@ -75,12 +75,13 @@ impl Look<'_> {
         job.state != "sent" && self.next_at(job) <= self.ctx.clock.now()
     }
 
-    /// Asks about the jobs that are due.
+    /// Asks about all jobs once one of them is due: calls begin a second apart, and each asked for by itself would cost a
+    /// request a second.
     async fn ask(&self, hold: &mut Hold<'_>, open: &[Job]) -> Result<(), FlowError> {
         let now = self.ctx.clock.now();
-        let due: Vec<&Job> = open.iter().filter(|job| job.state == "sent" && self.next_at(job) <= now).collect();
+        let due: Vec<&Job> = open.iter().filter(|job| job.state == "sent").collect();
         let ids: Vec<String> = due.iter().filter_map(|job| job.remote_job.clone()).collect();
-        if ids.is_empty() {
+        if !due.iter().any(|job| self.next_at(job) <= now) || ids.is_empty() {
             return Ok(());
         }
         let found = push::jobs(self.client, &ids).await?;

@@ -97,7 +97,8 @@ async fn a_clock_begins_a_run_at_its_time_once() {
     let world = World::synced(Setup { users: 5, tickets: 5, ..Setup::default() }).await;
     busy(&world, "20 hours").await;
     apply(&world, &FILE.replace("always = true", "cron = \"30 2 * * *\"\nzone = \"Europe/Amsterdam\"")).await;
-    let runs = async || world.count("push_run WHERE kind = 'run'").await;
+    // Old runs are pruned meanwhile; their numbers go on.
+    let runs = async || world.value::<i64>("SELECT coalesce(max(id), 0) FROM push_run").await;
     let to = async |time: &str| {
         let time = chrono::DateTime::parse_from_rfc3339(time).expect("a time").to_utc();
         world.advance((time - world.clock.now()).num_seconds() as u64, 0).await;
