@@ -1,1 +1,0 @@
-//! Which rows meet which records, before anything is written.
