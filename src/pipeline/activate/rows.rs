@@ -39,6 +39,16 @@ pub struct Page {
     pub next: Option<Value>,
 }
 
+/// What the rows of a page are formed from, as it was read; forming them needs no database any more.
+pub struct Facts {
+    whom: Whom,
+    known: Vec<PersonFacts>,
+    suppressed: HashSet<i64>,
+    keys: Option<Vec<String>>,
+    /// Where the next page begins; None after the last.
+    pub next: Option<Value>,
+}
+
 /// The next rows, at most about so many.
 pub async fn page(
     db: &mut PgConnection,
@@ -48,25 +58,34 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
+    Ok(form(env, read(db, env, scope, after, limit).await?, moment))
+}
+
+/// Reads what the next rows are formed from.
+pub async fn read(
+    db: &mut PgConnection,
+    env: &Env,
+    scope: Scope<'_>,
+    after: Option<&Value>,
+    limit: usize,
+) -> Result<Facts, FlowError> {
     let is_query = matches!(env.activation.rows, Rows::Query { .. });
     if is_query || env.activation.target == Target::Organizations {
         let what = if is_query { "rows of a query" } else { "rows of organizations" };
         return Err(FlowError::State(format!("{what} cannot be read yet: only people of audiences can")));
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
-    let among = match scope {
-        Scope::All => None,
-        Scope::People(people) => Some(people.to_vec()),
-        Scope::Keys(keys) => Some(people_of(db, env, keys).await?),
+    let (among, keys) = match scope {
+        Scope::All => (None, None),
+        Scope::People(people) => (Some(people.to_vec()), None),
+        Scope::Keys(keys) => (Some(people_of(db, env, keys).await?), Some(keys.to_vec())),
     };
     let span = Span { after, among: among.as_deref(), limit: limit.max(1) as i64 };
     let (whom, next) = whom(db, env, span).await?;
-    let (rows, withheld) = form(db, env, whom, moment).await?;
-    let rows = match scope {
-        Scope::Keys(keys) => rows.into_iter().filter(|row| keys.contains(&row.row_key)).collect(),
-        _ => rows,
-    };
-    Ok(Page { rows, withheld, next: next.map(|person| json!({ "person": person })) })
+    let known = facts::people(db, env.workspace, env.source.id, These::new(&whom.people), &env.forming.needed).await?;
+    let suppressed = suppressed(db, env, &known).await?;
+    let next = next.map(|person| json!({ "person": person }));
+    Ok(Facts { whom, known, suppressed, keys, next })
 }
 
 /// The people whose rows these are, or were.
@@ -93,7 +112,8 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     for audience in &env.audiences[..of_rows] {
         stays.push(facts::stays(db, env.workspace, *audience, span).await?);
     }
-    let mut given = facts::delivered(db, env.workspace, env.id, span).await?;
+    let written = &env.forming.needed.written;
+    let mut given = facts::delivered(db, env.workspace, env.id, span, written).await?;
     // A list that was cut is complete up to the person before its last one (who may have more rows in the ledger) or that one.
     let full = |length: usize| length as i64 == span.limit;
     let mut ends: Vec<i64> =
@@ -102,8 +122,8 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
         let (first, last) = (given.first().and_then(|row| row.person_id), given.last().and_then(|row| row.person_id));
         if first == last {
             let of_one: Vec<i64> = last.into_iter().collect();
-            given = facts::delivered(db, env.workspace, env.id, Span { among: Some(&of_one), limit: i64::MAX, ..span })
-                .await?;
+            let span = Span { among: Some(&of_one), limit: i64::MAX, ..span };
+            given = facts::delivered(db, env.workspace, env.id, span, written).await?;
             ends.extend(last);
         } else {
             ends.extend(last.map(|last| last - 1));
@@ -126,10 +146,9 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     Ok((Whom { people, stays, given }, end))
 }
 
-/// Forms the rows of these people. Answers them, and how many are withheld.
-async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> Result<(Vec<Row>, usize), FlowError> {
-    let known = facts::people(db, env.workspace, env.source.id, These::new(&whom.people), &env.forming.needed).await?;
-    let suppressed = suppressed(db, env, &known).await?;
+/// Forms the rows.
+pub fn form(env: &Env, facts: Facts, moment: Moment) -> Page {
+    let Facts { whom, known, suppressed, keys, next } = facts;
     let (mut rows, mut withheld) = (Vec::with_capacity(whom.people.len()), 0);
     let mut known = known.into_iter().peekable();
     let mut stays: Vec<_> = whom.stays.iter().map(|list| list.iter().peekable()).collect();
@@ -151,10 +170,10 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
         facts.given = own;
         let row_key = facts.given.as_ref().map_or_else(|| format!("person:{person}"), |given| given.row_key.clone());
         let is_withheld = env.forming.is_without_consent(&facts) || suppressed.contains(person);
-        let mut taken = HashSet::new();
+        let mut taken: Vec<Option<String>> = Vec::new();
         match env.forming.form(&row_key, &facts, is_withheld, moment.zone) {
             Formed::Row(row) => {
-                taken.insert(row.record_id.clone());
+                taken.extend(others.first().map(|_| row.record_id.clone()));
                 rows.push(*row);
             }
             Formed::Withheld => withheld += 1,
@@ -163,9 +182,10 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
         // Rows of those who were merged into the person: their records are left behind, each once, unless the person has them
         // now.
         for other in others {
-            if other.record_id.is_none() || !taken.insert(other.record_id.clone()) {
+            if other.record_id.is_none() || taken.contains(&other.record_id) {
                 continue;
             }
+            taken.push(other.record_id.clone());
             let row_key = other.row_key.clone();
             let facts = RowFacts { given: Some(other), stays: vec![None; facts.stays.len()], ..RowFacts::default() };
             if let Formed::Row(row) = env.forming.form(&row_key, &facts, false, moment.zone) {
@@ -173,7 +193,10 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
             }
         }
     }
-    Ok((rows, withheld))
+    if let Some(keys) = keys {
+        rows.retain(|row| keys.contains(&row.row_key));
+    }
+    Page { rows, withheld, next }
 }
 
 /// The person's own row in the ledger, and those of others who were merged into it. Where it has none, the row of another whose record

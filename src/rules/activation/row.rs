@@ -74,6 +74,9 @@ impl Forming {
         for from in mappings.iter().map(|mapping| &mapping.from).chain(key.iter().map(|(from, _)| from)) {
             from.need(&mut needed);
         }
+        let is_status = |from: &Source| matches!(from, Source::Audience(_, AudiencePart::Status));
+        let statuses = mappings.iter().filter(|mapping| is_status(&mapping.from));
+        needed.written = statuses.map(|mapping| mapping.to.clone()).collect();
         let of_rows = match &activation.rows {
             Rows::Audiences(names) => names.len(),
             Rows::Query { .. } => 0,
@@ -141,7 +144,8 @@ impl Forming {
             None => wanted,
         };
         let digest = digest_of(&wanted, key_value.as_deref(), record_id.as_deref(), row.given.as_ref());
-        Formed::Row(Box::new(Row { row_key: row_key.to_owned(), person_id, record_id, key_value, wanted, digest }))
+        let last = row.given.as_ref().map(|given| given.digest);
+        Formed::Row(Box::new(Row { row_key: row_key.to_owned(), person_id, record_id, key_value, wanted, digest, last }))
     }
 
     fn nothing_finds(&self) -> Fault {

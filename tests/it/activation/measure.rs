@@ -210,11 +210,21 @@ fn limited(users: usize) -> Setup {
 
 /// Ids of so many end users of the account, as a query.
 async fn records(world: &World, count: usize) -> String {
-    let rows = world.sim.get(&format!("state/users?limit={}", count * 2)).await["rows"].clone();
-    let is_customer = |user: &&Value| user["role"] == "end-user" && user["active"] == true;
-    let users = rows.as_array().expect("rows").iter().filter(is_customer);
-    let ids: Vec<String> = users.filter_map(|user| user["id"].as_i64()).take(count).map(|id| id.to_string()).collect();
-    assert_eq!(ids.len(), count, "the account has so many customers");
+    let mut ids = Vec::new();
+    let mut after = 0;
+    while ids.len() < count {
+        let page = world.sim.get(&format!("state/users?limit=10000&after_id={after}")).await;
+        let is_customer = |user: &&Value| user["role"] == "end-user" && user["active"] == true;
+        let users = page["rows"].as_array().expect("rows").iter().filter(is_customer);
+        ids.extend(users.filter_map(|user| user["id"].as_i64()));
+        match page["next_after_id"].as_i64() {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert!(ids.len() >= count, "the account has {} customers, not {count}", ids.len());
+    ids.truncate(count);
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     format!("SELECT n, id FROM unnest('{{{}}}'::text[]) WITH ORDINALITY AS t(id, n)", ids.join(","))
 }
 
