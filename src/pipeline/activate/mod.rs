@@ -10,6 +10,7 @@ pub mod hold;
 pub mod look;
 pub mod manage;
 pub mod matching;
+mod organizations;
 pub mod plan;
 pub mod poll;
 pub mod preflight;

@@ -1,6 +1,7 @@
 //! The rows of an activation, page by page, each with what it wants.
 
 use super::env::Env;
+use super::organizations;
 use crate::db;
 use crate::db::activation_facts::{self as facts, Span, These};
 use crate::model::activation::{Rows, Target};
@@ -48,10 +49,11 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
-    let is_query = matches!(env.activation.rows, Rows::Query { .. });
-    if is_query || env.activation.target == Target::Organizations {
-        let what = if is_query { "rows of a query" } else { "rows of organizations" };
-        return Err(FlowError::State(format!("{what} cannot be read yet: only people of audiences can")));
+    if matches!(env.activation.rows, Rows::Query { .. }) {
+        return Err(FlowError::State("rows of a query cannot be read yet: only those of audiences can".into()));
+    }
+    if env.activation.target == Target::Organizations {
+        return organizations::page(db, env, scope, after, limit, moment).await;
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
     let among = match scope {
