@@ -1,7 +1,7 @@
 //! Rows of organizations: the organizations of the people of the audiences.
 
 use super::env::Env;
-use super::rows::{Page, Scope};
+use super::page::{Page, Scope};
 use crate::db::activation_facts::{Span, delivered_to};
 use crate::db::activation_organizations::{of_people, organizations, stays};
 use crate::model::filter::Moment;

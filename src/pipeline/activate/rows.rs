@@ -2,6 +2,7 @@
 
 use super::env::Env;
 use super::organizations;
+pub use super::page::{Page, Scope};
 use crate::db;
 use crate::db::activation_facts::{self as facts, Span, These};
 use crate::model::activation::{Rows, Target};
@@ -17,28 +18,6 @@ use crate::rules::activation::row::{Formed, address};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
-
-/// Which rows are asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Scope<'a> {
-    /// All of them.
-    All,
-    /// Those of these people.
-    People(&'a [i64]),
-    /// Those of these keys: `person:7`, `organization:3`, `key:A-1`.
-    Keys(&'a [String]),
-}
-
-/// Some rows, ready to be compared.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Rows of the page that consent or suppression keeps from being written, and of which nothing ever was.
-    pub withheld: usize,
-    /// Where the next page begins; None after the last.
-    pub next: Option<Value>,
-}
 
 /// The next rows, at most about so many.
 pub async fn page(
