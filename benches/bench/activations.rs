@@ -70,7 +70,9 @@ pub async fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result<
     let public = free_port()?;
     // Limits and pauses are as they are by default.
     let mut variables = world.variables("activations", &[account.url(), world.sim.url()], public)?;
-    variables.retain(|(name, _)| !name.ends_with("POLL_INTERVAL_MS") && !name.contains("ZENDESK__") || name.ends_with("URLS"));
+    variables.retain(|(name, _)| {
+        !name.ends_with("POLL_INTERVAL_MS") && !name.contains("ZENDESK__") || name.ends_with("URLS")
+    });
     let ctx = world.context(&variables)?;
     {
         let _daemon = world.daemon("serve", &variables, public).await?;
@@ -80,7 +82,9 @@ pub async fn measure(world: &World, plan: &Plan, report: &mut Report) -> Result<
     delivered(&ctx, &db).await?;
     let daemon = world.daemon("serve", &variables, public).await?;
     for turn in 0..plan.bursts.div_ceil(2) {
-        let sql = format!("UPDATE person SET first_name = 'Bert{turn}' || id WHERE id IN (SELECT id FROM person ORDER BY id LIMIT {changed})");
+        let sql = format!(
+            "UPDATE person SET first_name = 'Bert{turn}' || id WHERE id IN (SELECT id FROM person ORDER BY id LIMIT {changed})"
+        );
         execute(&db, &sql).await?;
         execute(&db, "VACUUM ANALYZE").await?;
         execute(&db, "CHECKPOINT").await?;
@@ -215,12 +219,11 @@ async fn compared(ctx: &Context, db: &PgPool, daemon: &Role, changed: usize, rep
     }
     report.add("diff_daemon_cpu_s", daemon.cpu_secs()? - cpu);
     report.add("diff_peak_rss_mib", daemon.peak_rss_mib()?);
-    let took: f64 = sqlx::query_scalar(
-        "SELECT extract(epoch FROM planned_at - started_at)::float8 FROM push_run WHERE id = $1",
-    )
-    .bind(run)
-    .fetch_one(db)
-    .await?;
+    let took: f64 =
+        sqlx::query_scalar("SELECT extract(epoch FROM planned_at - started_at)::float8 FROM push_run WHERE id = $1")
+            .bind(run)
+            .fetch_one(db)
+            .await?;
     let begun = Instant::now();
     let open = format!("SELECT count(*) FROM push_record WHERE run_id = {run} AND state IN ('planned', 'sent')");
     while query(db, &open).await? > 0 {
@@ -245,10 +248,11 @@ async fn compared(ctx: &Context, db: &PgPool, daemon: &Role, changed: usize, rep
 /// Changes so many people, a hundred a second, and reports how long each waited until it was sent.
 async fn until_sent(ctx: &Context, db: &PgPool, people: u64, report: &mut Report) -> Result<()> {
     execute(db, "UPDATE activation SET always = true, replan_at = NULL").await?;
-    let ids: Vec<i64> = sqlx::query_scalar("SELECT person_id FROM delivery WHERE record_id NOT LIKE 'made-%' ORDER BY 1 LIMIT $1")
-        .bind(people as i64)
-        .fetch_all(db)
-        .await?;
+    let ids: Vec<i64> =
+        sqlx::query_scalar("SELECT person_id FROM delivery WHERE record_id NOT LIKE 'made-%' ORDER BY 1 LIMIT $1")
+            .bind(people as i64)
+            .fetch_all(db)
+            .await?;
     let since = Utc::now();
     let mut pace = tokio::time::interval(Duration::from_millis(10));
     for id in &ids {

@@ -67,13 +67,13 @@ async fn pages(
 ) -> Result<Option<Value>, FlowError> {
     let (now, moment, shared) = (ctx.clock.now(), moment(ctx), Arc::new(env.clone()));
     let (mut cursor, mut left) = (run.cursor.clone(), PAGES);
-    let mut read = Some(rows::read(db, env, scope, cursor.as_ref(), PAGE).await?);
+    let mut read = Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?);
     while let Some(facts) = read {
-        (cursor, left) = (facts.next.clone(), left - 1);
+        (cursor, left) = (facts.next().cloned(), left - 1);
         let env_there = shared.clone();
-        let forming = tokio::task::spawn_blocking(move || rows::form(&env_there, facts, moment));
+        let forming = tokio::task::spawn_blocking(move || facts.form(&env_there, moment));
         read = match cursor.is_some() && left > 0 {
-            true => Some(rows::read(db, env, scope, cursor.as_ref(), PAGE).await?),
+            true => Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?),
             false => None,
         };
         let page = forming.await.map_err(|error| FlowError::State(format!("rows could not be formed: {error}")))?;

@@ -1,6 +1,8 @@
 //! The rows of an activation, page by page, each with what it wants.
 
 use super::env::Env;
+use super::organizations;
+pub use super::page::{Page, Scope};
 use crate::db;
 use crate::db::activation_facts::{self as facts, Span, These};
 use crate::model::activation::{Rows, Target};
@@ -8,7 +10,6 @@ use crate::model::consent::Channel;
 use crate::model::email::Email;
 use crate::model::filter::Moment;
 use crate::model::person::IdentityKind;
-use crate::model::push::Row;
 use crate::model::row::{Given, PersonFacts, RowFacts, Stay};
 use crate::pipeline::apply::identity_subject;
 use crate::pipeline::context::FlowError;
@@ -17,36 +18,39 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Which rows are asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Scope<'a> {
-    /// All of them.
-    All,
-    /// Those of these people.
-    People(&'a [i64]),
-    /// Those of these keys: `person:7`, `organization:3`, `key:A-1`.
-    Keys(&'a [String]),
+/// What rows are formed from.
+pub enum Facts {
+    /// Of people, as it was read: forming rows of it needs no database any more.
+    People(Box<People>),
+    /// Of organizations the rows themselves.
+    Formed(Page),
 }
 
-/// Some rows, ready to be compared.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Rows of the page that consent or suppression keeps from being written, and of which nothing ever was.
-    pub withheld: usize,
-    /// Where the next page begins; None after the last.
-    pub next: Option<Value>,
-}
-
-/// What the rows of a page are formed from, as it was read; forming them needs no database any more.
-pub struct Facts {
+/// What rows of people are formed from.
+pub struct People {
     whom: Whom,
     known: Vec<PersonFacts>,
     suppressed: HashSet<i64>,
     keys: Option<Vec<String>>,
+    next: Option<Value>,
+}
+
+impl Facts {
     /// Where the next page begins; None after the last.
-    pub next: Option<Value>,
+    pub fn next(&self) -> Option<&Value> {
+        match self {
+            Facts::People(people) => people.next.as_ref(),
+            Facts::Formed(page) => page.next.as_ref(),
+        }
+    }
+
+    /// The rows.
+    pub fn form(self, env: &Env, moment: Moment) -> Page {
+        match self {
+            Facts::People(people) => form(env, *people, moment),
+            Facts::Formed(page) => page,
+        }
+    }
 }
 
 /// The next rows, at most about so many.
@@ -58,7 +62,7 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
-    Ok(form(env, read(db, env, scope, after, limit).await?, moment))
+    Ok(read(db, env, scope, after, limit, moment).await?.form(env, moment))
 }
 
 /// Reads what the next rows are formed from.
@@ -68,11 +72,13 @@ pub async fn read(
     scope: Scope<'_>,
     after: Option<&Value>,
     limit: usize,
+    moment: Moment,
 ) -> Result<Facts, FlowError> {
-    let is_query = matches!(env.activation.rows, Rows::Query { .. });
-    if is_query || env.activation.target == Target::Organizations {
-        let what = if is_query { "rows of a query" } else { "rows of organizations" };
-        return Err(FlowError::State(format!("{what} cannot be read yet: only people of audiences can")));
+    if matches!(env.activation.rows, Rows::Query { .. }) {
+        return Err(FlowError::State("rows of a query cannot be read yet: only those of audiences can".into()));
+    }
+    if env.activation.target == Target::Organizations {
+        return Ok(Facts::Formed(organizations::page(db, env, scope, after, limit, moment).await?));
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
     let (among, keys) = match scope {
@@ -85,7 +91,7 @@ pub async fn read(
     let known = facts::people(db, env.workspace, env.source.id, These::new(&whom.people), &env.forming.needed).await?;
     let suppressed = suppressed(db, env, &known).await?;
     let next = next.map(|person| json!({ "person": person }));
-    Ok(Facts { whom, known, suppressed, keys, next })
+    Ok(Facts::People(Box::new(People { whom, known, suppressed, keys, next })))
 }
 
 /// The people whose rows these are, or were.
@@ -146,9 +152,9 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     Ok((Whom { people, stays, given }, end))
 }
 
-/// Forms the rows.
-pub fn form(env: &Env, facts: Facts, moment: Moment) -> Page {
-    let Facts { whom, known, suppressed, keys, next } = facts;
+/// Forms rows of people.
+fn form(env: &Env, facts: People, moment: Moment) -> Page {
+    let People { whom, known, suppressed, keys, next } = facts;
     let (mut rows, mut withheld) = (Vec::with_capacity(whom.people.len()), 0);
     let mut known = known.into_iter().peekable();
     let mut stays: Vec<_> = whom.stays.iter().map(|list| list.iter().peekable()).collect();
@@ -170,10 +176,12 @@ pub fn form(env: &Env, facts: Facts, moment: Moment) -> Page {
         facts.given = own;
         let row_key = facts.given.as_ref().map_or_else(|| format!("person:{person}"), |given| given.row_key.clone());
         let is_withheld = env.forming.is_without_consent(&facts) || suppressed.contains(person);
-        let mut taken: Vec<Option<String>> = Vec::new();
+        let mut taken = Vec::new();
         match env.forming.form(&row_key, &facts, is_withheld, moment.zone) {
             Formed::Row(row) => {
-                taken.extend(others.first().map(|_| row.record_id.clone()));
+                if !others.is_empty() {
+                    taken.push(row.record_id.clone());
+                }
                 rows.push(*row);
             }
             Formed::Withheld => withheld += 1,

@@ -145,7 +145,15 @@ impl Forming {
         };
         let digest = digest_of(&wanted, key_value.as_deref(), record_id.as_deref(), row.given.as_ref());
         let last = row.given.as_ref().map(|given| given.digest);
-        Formed::Row(Box::new(Row { row_key: row_key.to_owned(), person_id, record_id, key_value, wanted, digest, last }))
+        Formed::Row(Box::new(Row {
+            row_key: row_key.to_owned(),
+            person_id,
+            record_id,
+            key_value,
+            wanted,
+            digest,
+            last,
+        }))
     }
 
     fn nothing_finds(&self) -> Fault {
