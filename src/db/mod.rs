@@ -9,6 +9,7 @@ pub mod activation_due;
 pub mod activation_facts;
 pub mod activity;
 pub mod activity_window;
+pub mod adoption;
 pub mod agent;
 pub mod alert;
 pub mod audience;
