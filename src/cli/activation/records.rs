@@ -130,6 +130,7 @@ fn changes_beside_values(record: &Record) -> Vec<String> {
 fn short(value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),
+        Value::String(text) if text.is_empty() => "(none)".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
