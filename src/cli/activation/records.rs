@@ -8,7 +8,7 @@ use crate::cli::session::{Session, told};
 use crate::db;
 use crate::db::push_record::{Record, Which};
 use crate::db::push_run::Run;
-use crate::model::activation::{Activation, Rows};
+use crate::model::activation::{Activation, Rows, Target};
 use crate::model::push::{Fault, RecordState, Remote, RunState};
 use crate::pipeline::activate::preflight::Preflight;
 use crate::pipeline::activate::{control, send};
@@ -334,6 +334,13 @@ fn no_row(run: &Run, activation: &Activation, key: &str) -> anyhow::Error {
     }
     let what = format!("{key} has no row in activation {}: nothing was sent", activation.name);
     match &activation.rows {
+        Rows::Audiences(names) if activation.target == Target::Organizations => failed(
+            what,
+            format!(
+                "its rows are the organizations of who is in {}; the key of one is such as organization:7",
+                names.join(", ")
+            ),
+        ),
         Rows::Audiences(names) => failed(
             what,
             format!(
