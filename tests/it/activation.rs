@@ -11,5 +11,6 @@ mod preflight;
 mod rows;
 mod runs;
 mod sell;
+mod uncertain;
 mod whole;
 mod wire;

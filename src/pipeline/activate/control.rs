@@ -159,7 +159,7 @@ pub async fn stop(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
 async fn stop_within(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> Result<(), ActivationError> {
     give_up(db, run, "by hand", now).await?;
     match end(db, run, RunState::Stopped, Some("stopped by hand"), now).await? {
-        true => Ok(()),
+        true => Ok(db::push_run::set_by_hand(db, run.workspace_id, run.id).await?),
         false => Err(moved(run)),
     }
 }

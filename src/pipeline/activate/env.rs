@@ -13,7 +13,7 @@ use crate::zendesk::push;
 use chrono::Duration;
 use std::sync::{Arc, PoisonError};
 
-/// For how long the definitions of an account's fields are taken for known. A field that Zendesk refuses is looked at anew at once.
+/// For how long the definitions of an account's fields are taken for known, unless one turns out to be missing.
 const FIELDS_KNOWN_FOR: Duration = Duration::minutes(5);
 
 /// An activation, ready to run.
@@ -86,6 +86,13 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     })
 }
 
+/// Whether an activation was opened with the fields that are still taken for known.
+pub fn is_current(ctx: &Context, env: &Env) -> bool {
+    let known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get(&(env.source.id, env.activation.target));
+    known.is_some_and(|(at, fields)| ctx.clock.now() - *at < FIELDS_KNOWN_FOR && Arc::ptr_eq(fields, &env.fields))
+}
+
 /// The target fields of an account, read at most every few minutes.
 pub async fn fields(
     ctx: &Context,
@@ -105,7 +112,7 @@ pub async fn fields(
     Ok(read)
 }
 
-/// Makes the next [`open`] read the fields of the source anew: Zendesk refused one, or one was made.
+/// Makes the next [`open`] read the fields of the source anew: one is missing, or one was made.
 pub fn forget_fields(ctx: &Context, source_id: i64) {
     let mut known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
     known.retain(|(source, _), _| *source != source_id);

@@ -1,5 +1,6 @@
 //! What Zendesk says of the records of a call becomes their results, and moves the ledger.
 
+use super::made::Lost;
 use super::matching::{Marks, matching};
 use crate::db;
 use crate::db::delivery::{Delivered, Ledger};
@@ -13,7 +14,7 @@ use crate::zendesk::push::Call;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How often a record is sent until it is given up.
 pub const MAX_TRIES: i16 = 3;
@@ -149,13 +150,15 @@ fn memberships(records: &[Record], rows: &[JobRow]) -> Vec<Option<Result>> {
     results
 }
 
-/// Gives records of one run their results: their states and the ledger, in the caller's transaction. Answers how many have none.
+/// Gives records of one run their results: their states and the ledger, in the caller's transaction. `lost` has the fields that new ones
+/// did not get. Answers how many have no result.
 pub async fn apply(
     db: &mut PgConnection,
     place: Place,
     call: Call,
     records: &[Record],
     results: Vec<Option<Result>>,
+    lost: &Lost,
 ) -> std::result::Result<usize, FlowError> {
     let Some(first) = records.first() else { return Ok(0) };
     let (run_id, activation_id) = (first.run_id, first.activation_id);
@@ -174,7 +177,8 @@ pub async fn apply(
         };
         let mut entry = entries.remove(&record.row_key);
         let is_outdated = outdated.contains(&record.seq);
-        match step(record, result, entry.as_mut(), of_memberships, is_outdated, place.now) {
+        let lost = lost.get(&record.seq);
+        match step(record, result, entry.as_mut(), (of_memberships, is_outdated), lost, place.now) {
             Step::Final(one) => finals.push(*one),
             Step::Release(one) => released.push(one),
         }
@@ -198,8 +202,8 @@ fn step(
     record: &Record,
     result: Result,
     mut entry: Option<&mut Delivered>,
-    of_memberships: bool,
-    outdated: bool,
+    (of_memberships, outdated): (bool, bool),
+    lost: Option<&BTreeSet<String>>,
     now: DateTime<Utc>,
 ) -> Step {
     let nothing = Changes::default();
@@ -217,14 +221,16 @@ fn step(
             let more = !(changes.join.is_empty() && changes.leave.is_empty());
             let id = id.or_else(|| record.record_id.clone());
             if let Some(entry) = entry.as_deref_mut() {
-                ledger::confirm(entry, before.as_ref(), changes, now);
+                ledger::confirm(entry, before.as_ref(), &without(changes, lost), now);
+                ledger::forget(entry, changes);
                 entry.record_id = id.clone().or(entry.record_id.take());
-                if !more {
+                // What a field was lost of is looked at again.
+                if !more && lost.is_none() {
                     entry.digest = record.digest;
                 }
             }
             let state = if more && !outdated { RecordState::Planned } else { written(created) };
-            Step::from(Final { record_id: id, ..Final::new(record, state) })
+            Step::from(Final { record_id: id, ..with_lost(record, state, lost) })
         }
         Result::Failed(fault) => {
             forget(entry);
@@ -247,6 +253,24 @@ fn step(
             Step::Release(db::push_sent::Released { run_id: record.run_id, seq: record.seq, unsent, keep })
         }
     }
+}
+
+/// What was sent, without what did not get there.
+pub fn without(changes: &Changes, lost: Option<&BTreeSet<String>>) -> Changes {
+    let mut changes = changes.clone();
+    changes.values.retain(|name, _| lost.is_none_or(|lost| !lost.contains(name)));
+    changes
+}
+
+/// The outcome of a record that was written, which names the fields that it did not get.
+fn with_lost(record: &Record, state: RecordState, lost: Option<&BTreeSet<String>>) -> Final {
+    let Some((lost, first)) = lost.and_then(|lost| Some((lost, lost.first()?))) else {
+        return Final::new(record, state);
+    };
+    let mut kept = record.kept.clone().unwrap_or_default();
+    kept.extend(lost.iter().map(|name| (name.clone(), "not_taken".to_owned())));
+    let why = "Zendesk created the record without this field, which it does not have (any more)";
+    Final { kept: Some(kept), ..Final::fault(record, state, Fault::of(first, "field_missing", why)) }
 }
 
 impl From<Final> for Step {
