@@ -117,6 +117,15 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<O
         .await
 }
 
+/// A run, which nobody else moves on until this transaction ends, since it is written.
+pub async fn hold(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<Option<Run>> {
+    sqlx::query_as("UPDATE push_run SET stage = stage WHERE workspace_id = $1 AND id = $2 RETURNING *")
+        .bind(workspace_id)
+        .bind(id)
+        .fetch_optional(db)
+        .await
+}
+
 /// The latest runs, of one activation or of all, newest first.
 pub async fn latest(
     db: &mut PgConnection,

@@ -2,8 +2,8 @@
 
 use super::env::Env;
 use super::hold::Hold;
-use super::made::{self, Lost};
-use super::results::{self, Place, Result as Outcome};
+use super::made;
+use super::results::{self, Lost, Place, Result as Outcome};
 use crate::db;
 use crate::model::push::Fault;
 use crate::pipeline::context::{Context, FlowError};

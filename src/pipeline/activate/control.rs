@@ -220,6 +220,8 @@ pub async fn retry(
     let keys = keys_of(&mut *ctx.pool.acquire().await?, workspace, key).await?;
     let which = Which { states: &MENDABLE, class, keys: keys.as_deref() };
     let mut tx = ctx.pool.begin().await?;
+    // It may have ended since; from here on it cannot.
+    let run = db::push_run::hold(&mut tx, workspace, run.id).await?.ok_or_else(|| moved(&run))?;
     let tried = match run.kind {
         RunKind::Undo => db::push_record::back(&mut tx, workspace, run.id, &which, now).await?,
         _ => form_again(ctx, &mut tx, &run, &one, &which, now).await?,

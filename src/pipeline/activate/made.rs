@@ -2,7 +2,7 @@
 //! read once, a hundred in a request.
 
 use super::env::forget_fields;
-use super::results::Result as Outcome;
+use super::results::{Lost, Result as Outcome};
 use crate::db::push_record::Record;
 use crate::model::activation::{KeyKind, Target};
 use crate::model::push::{Changes, Remote};
@@ -12,9 +12,6 @@ use crate::rules::activation::value::is_empty;
 use crate::zendesk::client::Client;
 use crate::zendesk::push::{self, Call};
 use std::collections::{BTreeSet, HashMap};
-
-/// Fields that records did not get, by the records' places in their run.
-pub type Lost = HashMap<i64, BTreeSet<String>>;
 
 /// The fields that created records of a call lack. Where there are some, the account's fields are looked at anew.
 ///

@@ -2,8 +2,8 @@
 
 use super::hold::Hold;
 use super::look::{Looked, Seen, Way, look};
-use super::made::{self, Lost};
-use super::results::{self, MAX_TRIES, Place, Result as Outcome};
+use super::made;
+use super::results::{self, Lost, MAX_TRIES, Place, Result as Outcome};
 use crate::db;
 use crate::db::push_job::Job;
 use crate::db::push_record::Record;
@@ -94,7 +94,9 @@ impl Look<'_> {
             let late = job.sent_at.is_some_and(|sent_at| now - sent_at >= Duration::seconds(LONGEST));
             match status {
                 None => self.lose(hold, job, "Zendesk does not know the job any more", None).await?,
-                Some(status) if status.status == "completed" => self.completed(hold, job, status).await?,
+                Some(status) if ["completed", "killed"].contains(&status.status.as_str()) => {
+                    self.completed(hold, job, status).await?;
+                }
                 Some(status) if status.status == "failed" => {
                     self.lose(hold, job, "Zendesk says that the job failed", Some(now)).await?;
                 }

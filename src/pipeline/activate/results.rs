@@ -1,6 +1,5 @@
 //! What Zendesk says of the records of a call becomes their results, and moves the ledger.
 
-use super::made::Lost;
 use super::matching::{Marks, matching};
 use crate::db;
 use crate::db::delivery::{Delivered, Ledger};
@@ -18,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How often a record is sent until it is given up.
 pub const MAX_TRIES: i16 = 3;
+
+/// Fields that new records did not get, by the records' places in their run.
+pub type Lost = HashMap<i64, BTreeSet<String>>;
 
 /// What became of a record.
 #[derive(Debug, Clone)]
@@ -168,6 +170,8 @@ pub async fn apply(
     let mut entries: HashMap<String, Delivered> =
         entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
     let outdated = db::push_sent::outdated(db, place.workspace, activation_id, (&seqs, &keys)).await?;
+    // Of a run that was stopped nothing is sent again.
+    let ended = db::push_run::load(db, place.workspace, run_id).await?.is_none_or(|run| run.ended_at.is_some());
     let (mut finals, mut released, mut moved, mut open) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let of_memberships = matches!(call, Call::MembershipsCreateMany | Call::MembershipsDestroyMany);
     for (record, result) in records.iter().zip(results) {
@@ -176,9 +180,13 @@ pub async fn apply(
             continue;
         };
         let mut entry = entries.remove(&record.row_key);
-        let is_outdated = outdated.contains(&record.seq);
+        let over = match (outdated.contains(&record.seq), ended) {
+            (true, _) => Some(Fault::new("superseded", "something newer is wanted for the row")),
+            (_, true) => Some(Fault::new("stopped", "the run was stopped before the record could be sent again")),
+            _ => None,
+        };
         let lost = lost.get(&record.seq);
-        match step(record, result, entry.as_mut(), (of_memberships, is_outdated), lost, place.now) {
+        match step(record, result, entry.as_mut(), (of_memberships, over), lost, place.now) {
             Step::Final(one) => finals.push(*one),
             Step::Release(one) => released.push(one),
         }
@@ -202,7 +210,7 @@ fn step(
     record: &Record,
     result: Result,
     mut entry: Option<&mut Delivered>,
-    (of_memberships, outdated): (bool, bool),
+    (of_memberships, over): (bool, Option<Fault>),
     lost: Option<&BTreeSet<String>>,
     now: DateTime<Utc>,
 ) -> Step {
@@ -229,7 +237,7 @@ fn step(
                     entry.digest = record.digest;
                 }
             }
-            let state = if more && !outdated { RecordState::Planned } else { written(created) };
+            let state = if more && over.is_none() { RecordState::Planned } else { written(created) };
             Step::from(Final { record_id: id, ..with_lost(record, state, lost) })
         }
         Result::Failed(fault) => {
@@ -237,16 +245,14 @@ fn step(
             Step::from(Final::fault(record, RecordState::Failed, fault))
         }
         Result::Unknown(fault) => Step::from(Final::fault(record, RecordState::Unknown, fault)),
-        Result::Again | Result::Unsent if outdated && of_memberships => {
+        Result::Again | Result::Unsent if over.is_some() && of_memberships => {
             Step::from(Final::new(record, written(record.before.is_none())))
-        }
-        Result::Again | Result::Unsent if outdated => {
-            forget(entry);
-            let fault = Fault::new("superseded", "something newer is wanted for the row");
-            Step::from(Final::fault(record, RecordState::Skipped, fault))
         }
         result @ (Result::Again | Result::Unsent) => {
             forget(entry);
+            if let Some(fault) = over {
+                return Step::from(Final::fault(record, RecordState::Skipped, fault));
+            }
             let unsent = matches!(result, Result::Unsent);
             // A plan keeps what it is compared with until it has been sent once.
             let keep = of_memberships || (unsent && record.tries <= 1);

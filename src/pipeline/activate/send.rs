@@ -94,13 +94,13 @@ pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let way =
         Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms: &round.terms };
     let looked = look(way, &records).await?;
-    let verdicts = round.judge(records, &looked).await?;
+    let (verdicts, waits) = round.judge(records, &looked).await?;
     round.notice_missing(&verdicts);
     let writes = verdicts.iter().filter(|verdict| matches!(verdict.decision, Decision::Write { .. })).count();
     if !reads_only {
         round.pace(writes).await?;
     }
-    let calls = round.store(&mut hold, verdicts, &looked).await?;
+    let calls = round.store(&mut hold, verdicts, waits, &looked).await?;
     let wait = call::send(ctx, &mut hold, env, calls).await?;
     Ok(Sent { records: taken, wait })
 }
@@ -131,8 +131,9 @@ impl Round<'_> {
         }
     }
 
-    /// Decides about each record. Those whose record in Zendesk is in another call wait for it.
-    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<Vec<Verdict>, FlowError> {
+    /// Decides about each record. Those whose record in Zendesk is in another call wait for it; they remember which it is, so that
+    /// they are not taken again before.
+    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<(Vec<Verdict>, Vec<Final>), FlowError> {
         let workspace = self.env.workspace;
         let id = |record: &Record| match looked.seen.get(&record.seq) {
             Some(Seen::One(remote)) => Some(remote.id.clone()),
@@ -149,10 +150,10 @@ impl Round<'_> {
         let mut twins = twins::faults(self.ctx, self.env, self.run, &self.terms, &records, &ids).await?;
         let mut entries: HashMap<String, Delivered> =
             entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
-        let mut verdicts = Vec::new();
+        let (mut verdicts, mut waits) = (Vec::new(), Vec::new());
         for (record, id) in records.into_iter().zip(ids) {
             if id.as_ref().is_some_and(|id| busy.contains(id)) && !self.reads_only {
-                self.remember(&record, id).await?;
+                waits.push(Final { record_id: id, ..Final::new(&record, RecordState::Planned) });
                 continue;
             }
             let (row_key, person_id) = (record.row_key.clone(), record.person_id);
@@ -161,14 +162,7 @@ impl Round<'_> {
             let twin = twins.remove(&record.row_key);
             verdicts.push(self.verdict(record, looked, entry, twin));
         }
-        Ok(verdicts)
-    }
-
-    /// So that a record that waits for another call is not taken again before it.
-    async fn remember(&self, record: &Record, id: Option<String>) -> Result<(), FlowError> {
-        let waits = Final { record_id: id, ..Final::new(record, RecordState::Planned) };
-        let mut db = self.ctx.pool.acquire().await?;
-        Ok(results::write(&mut db, self.env.workspace, &[waits], self.ctx.clock.now()).await?)
+        Ok((verdicts, waits))
     }
 
     fn verdict(&self, record: Record, looked: &Looked, mut entry: Delivered, twin: Option<Fault>) -> Verdict {
@@ -176,6 +170,8 @@ impl Round<'_> {
         let seen = looked.seen.get(&record.seq);
         let was_open = !entry.pending.is_empty();
         let (remote, decision) = match (twin, seen) {
+            // Its record is noted, so that the others learn of it.
+            (Some(fault), Some(Seen::One(remote))) => (Some((**remote).clone()), Decision::Fail(fault)),
             (Some(fault), _) => fail(fault),
             (_, Some(Seen::Several)) => fail(Fault::new("ambiguous", "several records in Zendesk have this key")),
             (_, Some(Seen::Taken(field))) => {
@@ -237,6 +233,7 @@ impl Round<'_> {
         &self,
         hold: &mut Hold<'_>,
         verdicts: Vec<Verdict>,
+        waits: Vec<Final>,
         looked: &Looked,
     ) -> Result<Vec<Stored>, FlowError> {
         let now = self.ctx.clock.now();
@@ -247,12 +244,14 @@ impl Round<'_> {
         let tx = &mut held.tx;
         // Somebody may have stopped the run, or taken records out of it, while Zendesk was read.
         let state = db::push_run::load(tx, workspace, run_id).await?.map(|run| run.state);
-        let seqs: Vec<i64> = verdicts.iter().map(|verdict| verdict.record.seq).collect();
+        let seqs = verdicts.iter().map(|verdict| verdict.record.seq);
+        let seqs: Vec<i64> = seqs.chain(waits.iter().map(|wait| wait.seq)).collect();
         let ours = match state == Some(self.run.state) {
             true => db::push_sent::hold(tx, workspace, run_id, &seqs).await?,
             false => HashSet::new(),
         };
-        let (mut finals, mut entries) = (Vec::new(), Vec::new());
+        let mut finals: Vec<Final> = waits.into_iter().filter(|wait| ours.contains(&wait.seq)).collect();
+        let mut entries = Vec::new();
         let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
         for verdict in verdicts.into_iter().filter(|verdict| ours.contains(&verdict.record.seq)) {
             match self.outgoing(&verdict, looked) {
