@@ -11,6 +11,8 @@ pub mod look;
 pub mod made;
 pub mod manage;
 pub mod matching;
+mod organizations;
+pub mod page;
 pub mod plan;
 pub mod poll;
 pub mod preflight;
