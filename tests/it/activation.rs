@@ -6,6 +6,7 @@ mod bed;
 mod crash;
 mod define;
 mod echo;
+mod life;
 mod measure;
 mod preflight;
 mod rows;
