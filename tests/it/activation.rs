@@ -12,5 +12,6 @@ mod preflight;
 mod rows;
 mod runs;
 mod sell;
+mod waiting;
 mod whole;
 mod wire;
