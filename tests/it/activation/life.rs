@@ -20,6 +20,12 @@ fn busy() -> Value {
         {"activity": "zd.ticket.comment_added", "within": "20 hours"}]}})
 }
 
+/// A record, whether its person is in the audience, since when and until when, and what follows from tickets.
+type Stay = (String, bool, String, Option<String>, Option<i64>, Option<String>);
+
+/// Row, record, and what the ledger has as written, owned and on its way.
+type Entry = (String, Option<String>, Value, Option<Value>, Option<Value>);
+
 /// A world and what people did in it that has to be remembered.
 struct Life {
     world: World,
@@ -196,7 +202,7 @@ impl Life {
 
     /// Compares every person's record with the CDP. Answers how many are in the audience, and how many were.
     async fn compare(&self, when: &str) -> (usize, usize) {
-        let rows: Vec<(String, bool, String, Option<String>, Option<i64>, Option<String>)> = sqlx::query_as(
+        let rows: Vec<Stay> = sqlx::query_as(
             "SELECT min(s.record_id COLLATE \"C\"), bool_or(m.exited_at IS NULL), to_char(coalesce(max(m.entered_at) FILTER (WHERE m.exited_at IS NULL), max(m.entered_at)), 'YYYY-MM-DD'),
                     to_char(max(m.exited_at), 'YYYY-MM-DD'), max(t.open_tickets)::bigint, max(t.last_rating)
              FROM audience_member m JOIN person_source s ON s.workspace_id = m.workspace_id AND s.person_id = m.person_id
@@ -238,11 +244,10 @@ impl Life {
 
     /// What the ledger says that Zendesk was given is there, unless an agent changed it since; nothing is left of who was erased.
     async fn books(&self, when: &str) {
-        let ledger: Vec<(String, Option<String>, Value, Option<Value>, Option<Value>)> =
-            sqlx::query_as("SELECT row_key, record_id, written, owned, pending FROM delivery")
-                .fetch_all(&self.world.ctx.pool)
-                .await
-                .expect("the ledger");
+        let ledger: Vec<Entry> = sqlx::query_as("SELECT row_key, record_id, written, owned, pending FROM delivery")
+            .fetch_all(&self.world.ctx.pool)
+            .await
+            .expect("the ledger");
         let customers = self.customers().await;
         for (row, record, written, owned, pending) in ledger {
             assert_eq!(pending, None, "{when}: {row}");
