@@ -8,6 +8,7 @@ mod define;
 mod echo;
 mod life;
 mod measure;
+mod organizations;
 mod preflight;
 mod rows;
 mod runs;

@@ -10,6 +10,8 @@ pub mod hold;
 pub mod look;
 pub mod manage;
 pub mod matching;
+mod organizations;
+pub mod page;
 pub mod plan;
 pub mod poll;
 pub mod preflight;
