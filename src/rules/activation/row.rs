@@ -74,6 +74,9 @@ impl Forming {
         for from in mappings.iter().map(|mapping| &mapping.from).chain(key.iter().map(|(from, _)| from)) {
             from.need(&mut needed);
         }
+        let is_status = |from: &Source| matches!(from, Source::Audience(_, AudiencePart::Status));
+        let statuses = mappings.iter().filter(|mapping| is_status(&mapping.from));
+        needed.written = statuses.map(|mapping| mapping.to.clone()).collect();
         let of_rows = match &activation.rows {
             Rows::Audiences(names) => names.len(),
             Rows::Query { .. } => 0,
@@ -148,13 +151,22 @@ impl Forming {
             None => wanted,
         };
         let digest = digest_of(&wanted, key_value.as_deref(), record_id.as_deref(), row.given.as_ref());
-        Formed::Row(Box::new(Row { row_key: row_key.to_owned(), person_id, record_id, key_value, wanted, digest }))
+        let last = row.given.as_ref().map(|given| given.digest);
+        Formed::Row(Box::new(Row {
+            row_key: row_key.to_owned(),
+            person_id,
+            record_id,
+            key_value,
+            wanted,
+            digest,
+            last,
+        }))
     }
 
     fn nothing_finds(&self) -> Fault {
         match (&self.key, &self.activation.key.by) {
             (None, _) => Fault::new("not_in_zendesk", "no record of the source stands for the person"),
-            (Some(_), by) => Fault::new("no_key", format!("nothing finds the record: the row has no {}", word(by))),
+            (Some(_), by) => Fault::new("no_key", format!("nothing finds the record: the row has no {}", key_word(by))),
         }
     }
 
@@ -326,7 +338,8 @@ fn key_form(activation: &Activation, fields: &[TargetField], region: Option<&str
     Form::new(&field, activation.phones, region)
 }
 
-fn word(by: &KeyKind) -> &str {
+/// A key in words.
+pub fn key_word(by: &KeyKind) -> &str {
     match by {
         KeyKind::RecordId => "record id",
         KeyKind::ExternalId => "external id",
