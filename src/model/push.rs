@@ -83,6 +83,8 @@ pub struct Row {
     pub wanted: Result<Wanted, Fault>,
     /// Digest of `wanted` and of what finds the record.
     pub digest: i64,
+    /// Whether the ledger has the row, and if so the digest of what was last confirmed: None while something newer is on its way.
+    pub last: Option<Option<i64>>,
 }
 
 /// Why a record is not written, or was refused.
@@ -344,6 +346,9 @@ pub struct Written {
     pub was: Value,
     /// When it was confirmed.
     pub at: DateTime<Utc>,
+    /// When it was sent: what Zendesk had earlier knows nothing of it. None of what was written before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<DateTime<Utc>>,
 }
 
 /// What we added to a record and therefore may remove.
@@ -369,7 +374,8 @@ pub struct Delivered {
     pub digest: i64,
     /// Values of ours that Zendesk confirmed.
     pub written: BTreeMap<String, Written>,
-    /// Values on their way, or of which nobody knows whether they arrived.
+    /// Values on their way, or of which nobody knows whether they arrived; beside them `tags` and `organizations` that are, and
+    /// `sent`: since when, and what stood there before.
     pub pending: Values,
     /// What we may remove.
     pub owned: Owned,
