@@ -8,6 +8,8 @@ mod define;
 mod echo;
 mod measure;
 mod preflight;
+mod query;
+mod refused;
 mod rows;
 mod runs;
 mod sell;

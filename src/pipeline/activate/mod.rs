@@ -13,6 +13,8 @@ pub mod matching;
 pub mod plan;
 pub mod poll;
 pub mod preflight;
+pub mod queried;
+pub mod query;
 pub mod results;
 pub mod route;
 pub mod rows;

@@ -50,8 +50,8 @@ pub async fn page(
 ) -> Result<Page, FlowError> {
     let is_query = matches!(env.activation.rows, Rows::Query { .. });
     if is_query || env.activation.target == Target::Organizations {
-        let what = if is_query { "rows of a query" } else { "rows of organizations" };
-        return Err(FlowError::State(format!("{what} cannot be read yet: only people of audiences can")));
+        let what = if is_query { "rows of a query, which each run reads anew," } else { "rows of organizations" };
+        return Err(FlowError::State(format!("{what} cannot be read here")));
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
     let among = match scope {
@@ -189,7 +189,11 @@ fn own_row(person: i64, mut ledger: Vec<Given>, facts: Option<&PersonFacts>) -> 
 }
 
 /// People whose address on the channel of the activation must not be written to (C6).
-async fn suppressed(db: &mut PgConnection, env: &Env, people: &[PersonFacts]) -> Result<HashSet<i64>, FlowError> {
+pub(super) async fn suppressed(
+    db: &mut PgConnection,
+    env: &Env,
+    people: &[PersonFacts],
+) -> Result<HashSet<i64>, FlowError> {
     let Some(channel) = env.activation.consent else { return Ok(HashSet::new()) };
     if !facts::has_suppressions(db, env.workspace).await? {
         return Ok(HashSet::new());

@@ -32,7 +32,7 @@ async fn world(text: &str) -> World {
 }
 
 /// Runs jobs until none is due; time passes in the account and here while one waits.
-async fn push(world: &World) {
+pub async fn push(world: &World) {
     let jobs = world.run_jobs();
     tokio::pin!(jobs);
     loop {
@@ -48,12 +48,12 @@ async fn push(world: &World) {
     }
 }
 
-async fn look(world: &World, run: &Run) -> Run {
+pub async fn look(world: &World, run: &Run) -> Run {
     control::find(&mut world.ctx.pool.acquire().await.expect("a connection"), 1, run.id).await.expect("the run").0
 }
 
 /// How many records of a run stand how.
-async fn counts(world: &World, run: &Run) -> Vec<(String, i64)> {
+pub async fn counts(world: &World, run: &Run) -> Vec<(String, i64)> {
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
     let all = db::push_tally::counts(&mut db, 1, run.id).await.expect("counts");
     all.into_iter()
