@@ -29,8 +29,8 @@ source = "acme"
 target = "users"
 [rows]
 query = """
-SELECT p.id AS person_id, 'person ' || p.id AS nick, 100 / (CASE WHEN p.time_zone = 'boom' THEN 0 ELSE 5 END) AS points
-FROM person p WHERE p.locale IS DISTINCT FROM 'gone' -- they left
+SELECT p.id AS person_id, 'person ' || p.id AS nick, 100 / (CASE WHEN p.fields ->> 'crm.state' = 'boom' THEN 0 ELSE 5 END) AS points
+FROM person p WHERE p.fields ->> 'crm.state' IS DISTINCT FROM 'gone' -- they left
 """
 key = "person_id"
 [[map]]
@@ -89,7 +89,11 @@ async fn rows_go_from_the_query_to_the_account_and_leave_once() {
     let second = run(&world).await;
     assert_eq!((second.counts.same, second.counts.looked_at), (people as u64, people as u64));
     assert_eq!(world.count("push_job").await, calls, "nothing changed, nothing is sent");
-    execute(&world, "UPDATE person SET locale = 'gone' WHERE id = (SELECT min(id) FROM person)").await;
+    execute(
+        &world,
+        "UPDATE person SET fields = fields || '{\"crm.state\": \"gone\"}' WHERE id = (SELECT min(id) FROM person)",
+    )
+    .await;
     let third = run(&world).await;
     assert_eq!(counts(&world, &third).await, [("updated".to_owned(), 1)]);
     // The value stays, since only what is ours goes; the tag is ours.
@@ -107,7 +111,11 @@ async fn a_query_that_fails_takes_nobody_for_gone() {
     apply(&world, PEOPLE).await;
     run(&world).await;
     let (before, ledger) = (customers(&world).await, world.count("delivery").await);
-    execute(&world, "UPDATE person SET time_zone = 'boom' WHERE id = (SELECT max(id) FROM person)").await;
+    execute(
+        &world,
+        "UPDATE person SET fields = fields || '{\"crm.state\": \"boom\"}' WHERE id = (SELECT max(id) FROM person)",
+    )
+    .await;
     let failed = run(&world).await;
     assert_eq!((failed.state, failed.counts.looked_at), (RunState::Failed, 0), "{failed:?}");
     let error = failed.error.expect("a reason");
@@ -118,7 +126,7 @@ async fn a_query_that_fails_takes_nobody_for_gone() {
             + world.count("push_record r JOIN push_run u ON u.id = r.run_id WHERE u.state = 'failed'").await,
         0
     );
-    execute(&world, "UPDATE person SET time_zone = NULL").await;
+    execute(&world, "UPDATE person SET fields = fields - 'crm.state'").await;
     let mended = control::restart(&world.ctx, 1, failed.id).await.expect("restarted");
     push(&world).await;
     assert_eq!(look(&world, &mended).await.state, RunState::Done);
@@ -225,27 +233,30 @@ async fn rows_at_fault_leave_the_others_alone() {
 async fn what_failed_is_retried_and_one_row_is_tested_by_asking_again() {
     let world = world().await;
     users(&world, &["a-1", "a-2"]).await;
-    // The rows follow the people's languages, which the test changes.
-    execute(&world, "UPDATE person SET locale = 'a-1|one', time_zone = NULL").await;
-    execute(&world, "UPDATE person SET locale = 'a-2|two' WHERE id > (SELECT min(id) FROM person)").await;
-    let sql =
-        "SELECT split_part(locale, '|', 1) AS k, split_part(locale, '|', 2) AS nick FROM person WHERE locale <> ''";
+    // The rows follow stays in an audience, which nothing but the test changes.
+    execute(
+        &world,
+        "INSERT INTO audience_member (workspace_id, audience_id, person_id, entered_at)
+         VALUES (1, 1, 1, 'epoch'), (1, 2, 2, 'epoch'), (1, 2, 3, 'epoch')",
+    )
+    .await;
+    let sql = "SELECT 'a-' || audience_id AS k, CASE WHEN exited_at IS NULL THEN 'in' ELSE 'new' END AS nick FROM audience_member";
     manage::apply(&world.ctx, 1, &keyed(sql, "")).await.expect("applied");
     let first = run(&world).await;
     let found = counts(&world, &first).await;
     assert_eq!(found, [("failed.duplicate_key".to_owned(), 1), ("updated".to_owned(), 1)]);
-    execute(&world, "UPDATE person SET locale = NULL WHERE id > (SELECT min(id) + 1 FROM person)").await;
+    execute(&world, "DELETE FROM audience_member WHERE person_id = 3").await;
     assert_eq!(control::retry(&world.ctx, 1, first.id, None, None).await.expect("retried"), 1);
     push(&world).await;
     assert_eq!(counts(&world, &first).await, [("updated".to_owned(), 2)]);
-    execute(&world, "UPDATE person SET locale = 'a-2|new' WHERE locale = 'a-2|two'").await;
+    execute(&world, "UPDATE audience_member SET exited_at = 'epoch' WHERE person_id = 2").await;
     let test = control::test(&world.ctx, 1, "q", "a-2").await.expect("a test");
     push(&world).await;
     let tested = look(&world, &test).await;
     assert_eq!((tested.state, tested.counts.looked_at), (RunState::Done, 1), "{tested:?}");
-    assert_eq!(nicknames(&world).await, [("a-1".to_owned(), json!("one")), ("a-2".to_owned(), json!("new"))]);
+    assert_eq!(nicknames(&world).await, [("a-1".to_owned(), json!("in")), ("a-2".to_owned(), json!("new"))]);
     // A row that is asked for and not given any more is an exit; the other is none.
-    execute(&world, "UPDATE person SET locale = NULL WHERE locale LIKE 'a-2%'").await;
+    execute(&world, "DELETE FROM audience_member").await;
     let test = control::test(&world.ctx, 1, "q", "a-2").await.expect("a test");
     push(&world).await;
     assert_eq!(look(&world, &test).await.counts.looked_at, 0, "it wears no tag of ours that could go");
@@ -278,7 +289,7 @@ async fn people_of_a_query_have_fields_and_must_have_consented() {
     let text = PEOPLE
         .replace("target = \"users\"", "target = \"users\"\nconsent = \"email\"")
         .replace("{{ row.points }} points", "{{ row.points }} {{ summary.tickets_total }}");
-    execute(&world, "UPDATE person SET email_consent = 'granted', email = 'p' || id || '@x.example' WHERE id <> (SELECT min(id) FROM person)").await;
+    execute(&world, "UPDATE person SET email_consent = 'granted' WHERE id <> (SELECT min(id) FROM person)").await;
     apply(&world, &text).await;
     let all = world.count("person").await as usize;
     let first = run(&world).await;
@@ -290,7 +301,12 @@ async fn people_of_a_query_have_fields_and_must_have_consented() {
         .await
         .expect("people");
     execute(&world, "UPDATE person SET email_consent = 'withdrawn' WHERE id = (SELECT max(id) FROM person)").await;
-    let subject = identity_subject(IdentityKind::Email, &format!("p{}@x.example", ids[1]));
+    let address: String = sqlx::query_scalar("SELECT value FROM identity WHERE kind = 'email' AND person_id = $1")
+        .bind(ids[1])
+        .fetch_one(&world.ctx.pool)
+        .await
+        .expect("an address");
+    let subject = identity_subject(IdentityKind::Email, &address);
     let digest = world.ctx.sealer.subject_hmacs(&subject)[0].to_vec();
     sqlx::query("INSERT INTO suppression (workspace_id, channel, subject_hmac, reason, created_at) VALUES (1, 'email', $1, 'a test', $2)")
         .bind(digest)
