@@ -185,7 +185,7 @@ async fn keep_all(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
 
 /// Waits for a query, and holds the lease meanwhile.
 async fn held<T>(ctx: &Context, lease: &Lease, query: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    let third = Duration::from_millis(ctx.settings.worker.lease_secs as u64 * 333);
+    let third = Duration::from_millis(ctx.settings.worker.lease_secs * 333);
     let mut query = std::pin::pin!(query);
     loop {
         tokio::select! {
