@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod activation_due;
 pub mod activation_facts;
+pub mod activation_organizations;
 pub mod activity;
 pub mod activity_window;
 pub mod agent;

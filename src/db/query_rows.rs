@@ -93,7 +93,7 @@ pub fn line_of(error: &dyn sqlx::error::DatabaseError, sql: &str) -> Option<usiz
 pub async fn look(db: &mut PgConnection) -> Result<Looked> {
     let row = sqlx::query(
         "WITH view_tree AS (
-             SELECT oid AS id, ev_class, ev_action::text AS tree FROM pg_rewrite WHERE ev_class = 'pg_temp.deskbridge_rows'::regclass
+             SELECT oid AS id, ev_class, ev_action::text AS tree FROM pg_rewrite WHERE ev_class = to_regclass($2)
          ), called AS (
              SELECT DISTINCT (m.found)[1]::oid AS id
              FROM view_tree, regexp_matches(tree, ':(?:funcid|opfuncid|aggfnoid|winfnoid|tsmhandler) ([0-9]+)', 'g') AS m(found)
@@ -127,6 +127,7 @@ pub async fn look(db: &mut PgConnection) -> Result<Looked> {
     )
     .persistent(false)
     .bind(OF_THE_SERVER)
+    .bind("pg_temp.deskbridge_rows")
     .fetch_one(db)
     .await?;
     let reads: Vec<String> = row.try_get("reads")?;

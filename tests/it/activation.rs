@@ -7,6 +7,7 @@ mod crash;
 mod define;
 mod echo;
 mod measure;
+mod organizations;
 mod preflight;
 mod query;
 mod refused;

@@ -268,7 +268,7 @@ pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Res
     if records.is_empty() {
         return Err(usage(
             "no row has that key",
-            "give the number or address of a person who is in it, or the key of a row",
+            "give the number or address of a person who is in it, or the key of a row, such as organization:7",
         ));
     }
     let ok = records.iter().all(|record| !matches!(record.state, RecordState::Failed | RecordState::Unknown));

@@ -1,19 +1,12 @@
-//! An operator's query: looked at before it may run, and run once at the beginning of a run, whose rows are kept while it is planned.
+//! An operator's query: looked at before it may run, and read piece by piece within its time.
 
-use super::conclude;
-use super::env::Env;
-use super::plan::begin;
 use super::stored::ActivationError;
 use crate::db;
-use crate::db::push_run::Run;
 use crate::db::query_rows::{self, READER, Reader};
 use crate::model::activation::{Activation, Rows};
-use crate::model::job::Lease;
-use crate::model::push::{RunKind, RunState};
 use crate::model::query::{Kept, RowFault};
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::query::{self, Refusal};
-use serde_json::json;
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -21,14 +14,8 @@ use std::time::Duration;
 /// How often a transaction that waits for a query says that it is still there.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 
-/// Whether a run's rows come from a query and have not been read yet.
-pub fn is_unread(env: &Env, run: &Run) -> bool {
-    let is_read = run.cursor.as_ref().is_some_and(|cursor| cursor["read"] == true);
-    run.kind != RunKind::Undo && matches!(env.activation.rows, Rows::Query { .. }) && !is_read
-}
-
 /// Why a query gave no rows.
-enum Stop {
+pub(super) enum Stop {
     /// It is at fault.
     Query(Refusal),
     /// Something else is.
@@ -51,7 +38,7 @@ impl From<Stop> for ActivationError {
 }
 
 /// A query that may be used, on a connection of its own.
-struct Reading<'a> {
+pub(super) struct Reading<'a> {
     db: PgConnection,
     activation: &'a Activation,
     sql: &'a str,
@@ -66,7 +53,11 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Has Postgres read the query of an activation, and sees whether it may be used. Nothing runs yet. None: there is no query.
-    async fn open(ctx: &Context, workspace: i64, activation: &'a Activation) -> Result<Option<Reading<'a>>, Stop> {
+    pub(super) async fn open(
+        ctx: &Context,
+        workspace: i64,
+        activation: &'a Activation,
+    ) -> Result<Option<Reading<'a>>, Stop> {
         let Rows::Query { sql, key, timeout_secs, max_rows } = &activation.rows else { return Ok(None) };
         let (timeout_secs, max_rows) = (*timeout_secs, *max_rows);
         let left = i64::from(timeout_secs) * 1000;
@@ -90,13 +81,13 @@ impl<'a> Reading<'a> {
     }
 
     /// Begins to run it; with `among`, only for rows with these keys.
-    async fn start(&mut self, among: Option<&[String]>) -> Result<(), Stop> {
+    pub(super) async fn start(&mut self, among: Option<&[String]>) -> Result<(), Stop> {
         let started = query_rows::run(&mut self.db, self.key, among).await;
         started.map_err(|error| self.told(error, true))
     }
 
     /// The next rows; none after the last.
-    async fn next(&mut self) -> Result<Vec<Kept>, Stop> {
+    pub(super) async fn next(&mut self) -> Result<Vec<Kept>, Stop> {
         if self.left <= 0 {
             return Err(Stop::Query(Refusal::too_long(self.timeout_secs)));
         }
@@ -140,60 +131,6 @@ fn no_role(reader: &Reader) -> Refusal {
 pub async fn check(ctx: &Context, workspace: i64, activation: &Activation) -> Result<(), ActivationError> {
     Reading::open(ctx, workspace, activation).await?;
     Ok(())
-}
-
-/// Reads the rows of a run's query and keeps them. What a try before this one left is forgotten first. A query that cannot be
-/// used fails the run and says why; nothing counts as gone then.
-pub async fn read(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<(), FlowError> {
-    let mut tx = begin(ctx, lease).await?;
-    query_rows::forget(&mut tx, run.workspace_id, run.id).await?;
-    query_rows::forget_left(&mut tx, run.workspace_id, run.activation_id).await?;
-    tx.commit().await?;
-    let done = keep_all(ctx, lease, env, run).await;
-    let mut tx = begin(ctx, lease).await?;
-    match done {
-        Ok(()) => {
-            let mut cursor = run.cursor.clone().unwrap_or_else(|| json!({}));
-            cursor["read"] = true.into();
-            db::push_run::advance(&mut tx, run.workspace_id, run.id, Some(&cursor), &run.counts).await?;
-        }
-        Err(Stop::Query(refusal)) => {
-            conclude::end(&mut tx, run, RunState::Failed, Some(&refusal.in_a_line()), ctx.clock.now()).await?;
-        }
-        Err(Stop::Flow(error)) => return Err(error),
-    }
-    tx.commit().await?;
-    Ok(())
-}
-
-async fn keep_all(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<(), Stop> {
-    let Some(mut reading) = Reading::open(ctx, run.workspace_id, &env.activation).await? else { return Ok(()) };
-    let among = super::plan::keys(run).map(|keys| query::key_values(&keys));
-    held(ctx, lease, reading.start(among.as_deref())).await?;
-    loop {
-        ctx.may_go_on()?;
-        let rows = held(ctx, lease, reading.next()).await?;
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut tx = begin(ctx, lease).await?;
-        let kept = query_rows::keep(&mut tx, run.workspace_id, (run.id, run.activation_id), &rows).await;
-        kept.map_err(FlowError::from)?;
-        tx.commit().await.map_err(FlowError::from)?;
-    }
-}
-
-/// Waits for a query, and holds the lease meanwhile.
-async fn held<T>(ctx: &Context, lease: &Lease, query: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    let third = Duration::from_millis(ctx.settings.worker.lease_secs * 333);
-    let mut query = std::pin::pin!(query);
-    loop {
-        tokio::select! {
-            done = &mut query => return done,
-            () = ctx.clock.sleep(third) => begin(ctx, lease).await?.commit().await.map_err(FlowError::from)?,
-            () = ctx.stop.cancelled() => return Err(Stop::Flow(FlowError::Stopped)),
-        }
-    }
 }
 
 /// The rows of these keys as the query gives them now; those that it gives no more are not among them. `db` is a transaction that waits

@@ -1,6 +1,8 @@
 //! The rows of an activation, page by page, each with what it wants.
 
 use super::env::Env;
+use super::organizations;
+pub use super::page::{Page, Scope};
 use crate::db;
 use crate::db::activation_facts::{self as facts, Span, These};
 use crate::model::activation::{Rows, Target};
@@ -17,28 +19,6 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Which rows are asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Scope<'a> {
-    /// All of them.
-    All,
-    /// Those of these people.
-    People(&'a [i64]),
-    /// Those of these keys: `person:7`, `organization:3`, `key:A-1`.
-    Keys(&'a [String]),
-}
-
-/// Some rows, ready to be compared.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Rows of the page that consent or suppression keeps from being written, and of which nothing ever was.
-    pub withheld: usize,
-    /// Where the next page begins; None after the last.
-    pub next: Option<Value>,
-}
-
 /// The next rows, at most about so many.
 pub async fn page(
     db: &mut PgConnection,
@@ -48,10 +28,11 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
-    let is_query = matches!(env.activation.rows, Rows::Query { .. });
-    if is_query || env.activation.target == Target::Organizations {
-        let what = if is_query { "rows of a query, which each run reads anew," } else { "rows of organizations" };
-        return Err(FlowError::State(format!("{what} cannot be read here")));
+    if matches!(env.activation.rows, Rows::Query { .. }) {
+        return Err(FlowError::State("rows of a query, which each run reads anew, cannot be read here".into()));
+    }
+    if env.activation.target == Target::Organizations {
+        return organizations::page(db, env, scope, after, limit, moment).await;
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
     let among = match scope {

@@ -6,7 +6,7 @@
 use super::conclude::{self, Left};
 use super::env::{self, Env};
 use super::stored::Stored;
-use super::{always, plan, poll, query, send, start};
+use super::{always, plan, poll, reading, send, start};
 use crate::db;
 use crate::db::push_run::Run;
 use crate::model::job::{JobKind, Lease};
@@ -170,7 +170,7 @@ impl Work<'_> {
     /// Does a piece of a run. True when something was done.
     async fn piece(&mut self, source: &Source, one: &Stored, run: &Run) -> Result<bool, FlowError> {
         let env = self.open(source, one, Some(run)).await?;
-        if run.state == RunState::Planning && query::is_unread(&env, run) {
+        if run.state == RunState::Planning && reading::is_unread(&env, run) {
             return self.read(&env, run).await;
         }
         if run.state == RunState::Planning {
@@ -205,7 +205,7 @@ impl Work<'_> {
         }
         if self.reading.is_none() {
             let (ctx, lease, env, of) = (self.ctx.clone(), self.lease.clone(), env.clone(), run.clone());
-            let reading = tokio::spawn(async move { query::read(&ctx, &lease, &env, &of).await });
+            let reading = tokio::spawn(async move { reading::read(&ctx, &lease, &env, &of).await });
             self.reading = Some((run.id, AbortOnDropHandle::new(reading)));
         }
         self.wake_at(Some(self.ctx.clock.now() + Duration::milliseconds(NAP.as_millis() as i64)));

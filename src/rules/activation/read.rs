@@ -153,6 +153,10 @@ fn key(root: &Place<'_>, ground: &Ground<'_>) -> Result<Key, ReadError> {
         let why = "records are created by external_id or email only: Zendesk keeps these unique, so none is made twice";
         return Err(place.problem_at("create", why));
     }
+    if create && ground.kind == Kind::Organizations {
+        let why = "the organizations of people are there already; rows of a query with a key of their own are created";
+        return Err(place.problem_at("create", why));
+    }
     Ok(Key { by, from, create })
 }
 

@@ -103,6 +103,14 @@ fn a_whole_file() {
     assert_eq!(needed.join(" "), expected);
 }
 
+#[test]
+fn organizations_need_no_fields_of_people() {
+    let map = "[[map]]\nto = \"details\"\ntemplate = \"{{ person.name }} {{ person['zd.seats'] }}\"\n";
+    let read = read(&file("target = \"organizations\"", "", map)).expect("a definition");
+    let needed: Vec<String> = needs(&read).into_iter().collect();
+    assert_eq!(needed, ["audience:a", "audience:b", "organization"]);
+}
+
 /// A small file for users, with these parts put in.
 fn file(top: &str, rows: &str, rest: &str) -> String {
     let rows = if rows.is_empty() { "audiences = [\"a\", \"b\"]" } else { rows };
@@ -225,6 +233,14 @@ fn wrong_rows_and_keys() {
     key(
         "by = \"record_id\"\ncreate = true",
         "key.create: records are created by external_id or email only: Zendesk keeps these unique, so none is made twice",
+    );
+    check(
+        &file(
+            "target = \"organizations\"",
+            "",
+            "[key]\nby = \"external_id\"\nfrom = \"external_id\"\ncreate = true\n[[map]]\nto = \"name\"\nfrom = \"name\"",
+        ),
+        "key.create: the organizations of people are there already; rows of a query with a key of their own are created",
     );
     key(
         "by = \"email\"\nfrom = \"open_tickets\"",

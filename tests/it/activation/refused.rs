@@ -9,6 +9,7 @@ use deskbridge::pipeline::activate::query;
 use deskbridge::pipeline::activate::stored::ActivationError;
 use deskbridge::pipeline::context::Context;
 use deskbridge::private_postgres::{Options, PrivatePostgres};
+use deskbridge::rules::activation::read::read;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -257,7 +258,7 @@ async fn a_user_that_may_make_no_roles_migrates_and_says_what_an_admin_has_to_ru
 }
 
 #[tokio::test]
-async fn the_readme_lists_what_queries_may_read() {
+async fn the_readme_lists_what_queries_may_read_and_its_example_is_taken() {
     let mut db = PgConnection::connect(&database()).await.expect("a database");
     let views: Vec<(String, Vec<String>)> = sqlx::query_as(
         "SELECT c.relname::text, array_agg(a.attname::text ORDER BY a.attnum) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
@@ -278,4 +279,8 @@ async fn the_readme_lists_what_queries_may_read() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
     let missing: Vec<&String> = told.iter().filter(|line| !readme.contains(line.as_str())).collect();
     assert!(missing.is_empty() && !told.is_empty(), "the README lacks these lines:\n{}", told.join("\n"));
+    let section = readme.split("### Rows by a query").nth(1).expect("the section");
+    let example = section.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let world = world().await;
+    query::check(&world.ctx, 1, &read(example).expect("a file")).await.expect("it may be used");
 }

@@ -34,7 +34,7 @@ audience = "busy"
 "#;
 
 /// Runs jobs until none is due; time passes while one of them waits.
-async fn work(world: &World) {
+pub async fn work(world: &World) {
     let ctx = world.ctx.clone();
     let task = tokio::spawn(async move { while worker::run_due(&ctx).await.expect("jobs run") {} });
     while !task.is_finished() {
@@ -47,7 +47,7 @@ async fn work(world: &World) {
 }
 
 /// Reads every stream again, and delivers until nothing is left to do.
-async fn settle(world: &World) {
+pub async fn settle(world: &World) {
     world.advance(120, 0).await;
     work(world).await;
     lifecycle::resync(&world.ctx, &world.source().await, lifecycle::Resync::Incremental).await.expect("a resync");
@@ -78,7 +78,7 @@ async fn settle(world: &World) {
     panic!("it never settles: {left:#}");
 }
 
-async fn apply(world: &World, text: &str) {
+pub async fn apply(world: &World, text: &str) {
     let activation = read(text).expect("a definition");
     let source = lifecycle::find(&world.ctx, 1, &activation.source).await.expect("the source");
     let checked = preflight::look(&world.ctx, &source, &activation, true).await.expect("looked at");
