@@ -77,8 +77,9 @@ pub async fn of_people(db: &mut PgConnection, workspace_id: i64, source_id: i64,
     sqlx::query_scalar(
         "SELECT id FROM organization WHERE workspace_id = $1 AND source_id = $2 AND record_id IN (
              SELECT organization_record_id FROM person_source WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)
-             UNION ALL SELECT attributes ->> 'from' FROM activity
-             WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3) AND type = 'zd.user.organization_changed')",
+             UNION ALL SELECT attributes ->> CASE type WHEN 'zd.user.deleted' THEN 'organization' ELSE 'from' END FROM activity
+             WHERE workspace_id = $1 AND source_id = $2 AND person_id = ANY($3)
+               AND type IN ('zd.user.organization_changed', 'zd.user.deleted'))",
     )
     .bind(workspace_id)
     .bind(source_id)

@@ -10,6 +10,7 @@ pub mod activation_facts;
 pub mod activation_organizations;
 pub mod activity;
 pub mod activity_window;
+pub mod adoption;
 pub mod agent;
 pub mod alert;
 pub mod audience;

@@ -152,6 +152,19 @@ pub struct TargetField {
     pub max_chars: Option<usize>,
 }
 
+/// The kind of a field whose type the account does not tell.
+pub const UNKNOWN: &str = "unknown";
+
+/// What an account's custom fields are, as a list, when it does not tell them: one field of that name after their prefix.
+pub const ANY_FIELD: &str = "*";
+
+impl TargetField {
+    /// A custom field of which nothing is known but its name.
+    pub fn unknown(name: String) -> TargetField {
+        TargetField { name, kind: UNKNOWN.into(), active: true, options: Vec::new(), pattern: None, max_chars: None }
+    }
+}
+
 /// The state of a record in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordState {
@@ -311,6 +324,9 @@ pub struct RunCounts {
     pub would_clear: u64,
     /// Records it would create, likewise.
     pub would_create: u64,
+    /// How rows and records meet, by the names of `rules::activation::adoption`; of a first sync only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub adoption: BTreeMap<String, u64>,
     /// Changed records for which an operator has said yes, of runs that are always on.
     pub approved: u64,
     /// Records by state when it ended, and by class where they failed: `updated`, `failed`, `failed.agent`.

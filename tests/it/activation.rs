@@ -1,8 +1,10 @@
 //! Activations: the way from what changes in the CDP to fields in Zendesk.
 
+mod adoption;
 mod always;
 mod bad;
 mod bed;
+mod commands;
 mod crash;
 mod define;
 mod echo;

@@ -1,5 +1,6 @@
 //! What becomes of a run of which nothing more can be sent now: it ends, asks, or waits; and what stops it before.
 
+use super::adopt;
 use super::env::Env;
 use super::plan;
 use super::stored::Stored;
@@ -88,6 +89,9 @@ pub async fn end(
 ) -> db::Result<bool> {
     let mut counts = run.counts.clone();
     counts.results.clear();
+    if run.ended_at.is_none() && counts.adoption.is_empty() {
+        counts.adoption = adopt::counts(db, run).await?;
+    }
     for (state, class, count) in db::push_tally::counts(db, run.workspace_id, run.id).await? {
         if let Some(class) = class {
             *counts.results.entry(format!("{state}.{class}")).or_default() += count as u64;

@@ -6,6 +6,7 @@ use crate::model::activation::{Activation, Target};
 use crate::model::push::TargetField;
 use crate::model::source::{Source, SourceState};
 use crate::pipeline::context::{Context, FlowError};
+use crate::rules::activation::preflight::unknown;
 use crate::rules::activation::row::Forming;
 use crate::secret::Sealer;
 use crate::zendesk::client::Client;
@@ -15,6 +16,9 @@ use std::sync::{Arc, PoisonError};
 
 /// For how long the definitions of an account's fields are taken for known. A field that Zendesk refuses is looked at anew at once.
 const FIELDS_KNOWN_FOR: Duration = Duration::minutes(5);
+
+/// For how long a field is believed not to be there.
+const LACK_KNOWN_FOR: Duration = Duration::seconds(10);
 
 /// An activation, ready to run.
 #[derive(Clone)]
@@ -62,7 +66,7 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     }
     let client = ctx.client(&source)?;
     let activation = stored.activation.clone();
-    let fields = fields(ctx, &source, &client, activation.target).await?;
+    let fields = fields(ctx, &source, &client, &activation).await?;
     let region = Some(ctx.settings.privacy.default_region.as_str()).filter(|region| !region.is_empty());
     let forming = Forming::new(&activation, &fields, region)
         .map_err(|fault| FlowError::State(format!("activation {}: {}", stored.name, fault.reason)))?;
@@ -86,16 +90,37 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     })
 }
 
-/// The target fields of an account, read at most every few minutes.
+/// The target fields that an activation may write in its account, read at most every few minutes; sooner when one is not among them, for
+/// it may have been made just now.
 pub async fn fields(
     ctx: &Context,
     source: &Source,
     client: &Client,
+    activation: &Activation,
+) -> Result<Arc<Vec<TargetField>>, FlowError> {
+    let mut listed = listed(ctx, source, client, activation.target, FIELDS_KNOWN_FOR).await?;
+    let has = |name: &str| listed.iter().any(|field| field.name == name);
+    let is_there = activation.mappings.iter().all(|mapping| has(&mapping.to));
+    if !is_there {
+        listed = self::listed(ctx, source, client, activation.target, LACK_KNOWN_FOR).await?;
+    }
+    let unknown = unknown(activation, &listed);
+    if unknown.is_empty() {
+        return Ok(listed);
+    }
+    Ok(Arc::new(listed.iter().cloned().chain(unknown).collect()))
+}
+
+/// The target fields that an account tells, as they were at most so long ago.
+async fn listed(
+    ctx: &Context,
+    source: &Source,
+    client: &Client,
     target: Target,
+    known_for: Duration,
 ) -> Result<Arc<Vec<TargetField>>, FlowError> {
     let (now, key) = (ctx.clock.now(), (source.id, target));
-    let fresh =
-        |(read_at, fields): &(_, Arc<Vec<TargetField>>)| (now - *read_at < FIELDS_KNOWN_FOR).then(|| fields.clone());
+    let fresh = |(read_at, fields): &(_, Arc<Vec<TargetField>>)| (now - *read_at < known_for).then(|| fields.clone());
     let known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(fresh);
     if let Some(known) = known {
         return Ok(known);

@@ -1,5 +1,6 @@
 //! Rows compared with what Zendesk was last given: what differs becomes a record of a run.
 
+use super::adopt;
 use super::env::Env;
 use super::queried;
 use super::rows::{self, Scope};
@@ -210,6 +211,7 @@ pub async fn weigh(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let would = would(&mut tx, env, run, RecordState::Read, &run.counts).await?;
     let mut counts = run.counts.clone();
     (counts.would_change, counts.would_clear, counts.would_create) = (would.change, would.clear, would.create);
+    counts.adoption = adopt::counts(&mut tx, run).await?;
     let asks = guard::asks(&env.activation.guards, &would);
     let state = match (run.kind, &asks) {
         (RunKind::Plan, _) => RunState::Planned,

@@ -143,6 +143,11 @@ fn small_files_are_read() {
             "[[map]]\nto = \"organization_fields.x\"\nfrom = \"zd.x\"\n[[map]]\nto = \"details\"\nfrom = \"name\"\n",
         ),
         file(
+            "target = \"organizations\"",
+            "query = \"SELECT 1\"\nkey = \"organization_id\"",
+            "[[map]]\nto = \"notes\"\nfrom = \"zd.x\"\n[[map]]\nto = \"details\"\nfrom = \"column.y\"\n",
+        ),
+        file(
             "target = \"sell_contacts\"\npersonal_data = [\"last_name\"]",
             "",
             "[key]\nby = \"email\"\nfrom = \"email\"\n[[map]]\nto = \"last_name\"\nfrom = \"last_name\"\n[[map]]\nto = \"custom_fields.My status\"\naudience = \"a\"\n",
@@ -224,7 +229,7 @@ fn wrong_rows_and_keys() {
     rows(QUERY, "key: missing; expected [key] with by and from, by which a row finds its record");
     check(
         &file("target = \"organizations\"", PEOPLE, MAP),
-        "rows.key: people are no organizations; give a column that is the organization's",
+        "rows.key: people are no organizations; give \"organization_id\" or a column of its own",
     );
     let key = |key: &str, expected: &str| check(&file("", "", &format!("[key]\n{key}\n{MAP}")), expected);
     key("by = \"id\"", "key.by: expected \"record_id\", \"external_id\", \"email\" or a custom field, found \"id\"");
@@ -240,7 +245,7 @@ fn wrong_rows_and_keys() {
             "",
             "[key]\nby = \"external_id\"\nfrom = \"external_id\"\ncreate = true\n[[map]]\nto = \"name\"\nfrom = \"name\"",
         ),
-        "key.create: the organizations of people are there already; rows of a query with a key of their own are created",
+        "key.create: organizations that the CDP knows are there already; rows of a query with another key can be created",
     );
     key(
         "by = \"email\"\nfrom = \"open_tickets\"",

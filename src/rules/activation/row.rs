@@ -147,7 +147,7 @@ impl Forming {
     fn nothing_finds(&self) -> Fault {
         match (&self.key, &self.activation.key.by) {
             (None, _) => Fault::new("not_in_zendesk", "no record of the source stands for the person"),
-            (Some(_), by) => Fault::new("no_key", format!("nothing finds the record: the row has no {}", word(by))),
+            (Some(_), by) => Fault::new("no_key", format!("nothing finds the record: the row has no {}", key_word(by))),
         }
     }
 
@@ -315,7 +315,8 @@ fn key_form(activation: &Activation, fields: &[TargetField], region: Option<&str
     Form::new(&field, activation.phones, region)
 }
 
-fn word(by: &KeyKind) -> &str {
+/// A key in words.
+pub fn key_word(by: &KeyKind) -> &str {
     match by {
         KeyKind::RecordId => "record id",
         KeyKind::ExternalId => "external id",

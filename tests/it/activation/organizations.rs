@@ -209,7 +209,11 @@ async fn whatever_changes_is_delivered_without_being_told() {
     let (status, _, tags) = accounts.look(accounts.beta).await;
     assert_eq!((status, tags), (json!("exited"), json!(["theirs"])));
     assert_eq!(accounts.look(accounts.gamma).await, vip("Gamma", 9));
-    // Somebody who is in already leaves the audience, and all others of it: the last one counts.
+    // The last one is deleted in Zendesk: still somebody here, and nobody's there.
+    world.act(json!({"do": "delete_user", "id": user})).await;
+    whole::settle(world).await;
+    assert_eq!(accounts.look(accounts.gamma).await.0, json!("exited"));
+    // One leaves the audience, then the other: the last one counts.
     accounts.put("vip.ana", false).await;
     whole::settle(world).await;
     assert_eq!(accounts.look(accounts.acme).await, vip("Acme", 5));
