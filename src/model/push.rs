@@ -83,6 +83,8 @@ pub struct Row {
     pub wanted: Result<Wanted, Fault>,
     /// Digest of `wanted` and of what finds the record.
     pub digest: i64,
+    /// Whether the ledger has the row, and if so the digest of what was last confirmed: None while something newer is on its way.
+    pub last: Option<Option<i64>>,
 }
 
 /// Why a record is not written, or was refused.

@@ -17,9 +17,13 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// Rows of a page.
-const PAGE: usize = 5_000;
+/// Rows of a page: as many as are worth a statement a table, and as few as fit a processor's caches.
+const PAGE: usize = 2_000;
+
+/// Pages of one transaction.
+const PAGES: usize = 10;
 
 /// Stands for what is wanted of a row of which nothing can be.
 static NOTHING: Wanted = Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new() };
@@ -50,10 +54,7 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
         _ => {
             let keys = keys(run);
             let scope = keys.as_deref().map_or(Scope::All, Scope::Keys);
-            let page = rows::page(&mut tx, env, scope, run.cursor.as_ref(), PAGE, moment(ctx)).await?;
-            counts.withheld += page.withheld as u64;
-            keep(&mut tx, env, run, &page.rows, &mut counts, now).await?;
-            page.next.filter(|_| keys.is_none())
+            pages(ctx, &mut tx, env, run, scope, &mut counts).await?.filter(|_| keys.is_none())
         }
     };
     match &next {
@@ -62,6 +63,33 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
     }
     tx.commit().await?;
     Ok(next.is_some())
+}
+
+/// Looks at some pages, of which the next is read while one is formed by another thread. Answers the cursor behind them.
+async fn pages(
+    ctx: &Context,
+    db: &mut PgConnection,
+    env: &Env,
+    run: &Run,
+    scope: Scope<'_>,
+    counts: &mut RunCounts,
+) -> Result<Option<Value>, FlowError> {
+    let (now, moment, shared) = (ctx.clock.now(), moment(ctx), Arc::new(env.clone()));
+    let (mut cursor, mut left) = (run.cursor.clone(), PAGES);
+    let mut read = Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?);
+    while let Some(facts) = read {
+        (cursor, left) = (facts.next().cloned(), left - 1);
+        let env_there = shared.clone();
+        let forming = tokio::task::spawn_blocking(move || facts.form(&env_there, moment));
+        read = match cursor.is_some() && left > 0 {
+            true => Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?),
+            false => None,
+        };
+        let page = forming.await.map_err(|error| FlowError::State(format!("rows could not be formed: {error}")))?;
+        counts.withheld += page.withheld as u64;
+        keep(db, env, run, &page.rows, counts, now).await?;
+    }
+    Ok(cursor)
 }
 
 /// Looks at these people for a run that is always open.
@@ -104,18 +132,15 @@ async fn keep(
     counts: &mut RunCounts,
     now: DateTime<Utc>,
 ) -> Result<(), FlowError> {
-    let row_keys: Vec<&str> = rows.iter().map(|row| row.row_key.as_str()).collect();
-    let known = db::delivery::digests(db, env.workspace, env.id, &row_keys).await?;
     let staged = run.stage < stage::ALL && run.kind != RunKind::Always;
     let mut records = Vec::new();
     for row in rows {
-        let last = known.get(&row.row_key);
-        if run.kind == RunKind::Always && !stage::admits(run.stage, &row.row_key, last.is_some()) {
+        if run.kind == RunKind::Always && !stage::admits(run.stage, &row.row_key, row.last.is_some()) {
             continue;
         }
         counts.looked_at += 1;
         // What was asked for one row by hand is looked at in Zendesk even if we believe it is there.
-        if row.wanted.is_ok() && last == Some(&Some(row.digest)) && run.kind != RunKind::Test {
+        if row.wanted.is_ok() && row.last == Some(Some(row.digest)) && run.kind != RunKind::Test {
             counts.same += 1;
             continue;
         }
@@ -123,6 +148,7 @@ async fn keep(
     }
     if run.kind != RunKind::Plan && db::push_record::others_planned(db, env.workspace, env.id, run.id).await? {
         let fault = Fault::new("superseded", "a newer change of the same row took its place");
+        let row_keys: Vec<&str> = rows.iter().map(|row| row.row_key.as_str()).collect();
         db::push_record::supersede(db, env.workspace, env.id, &row_keys, &fault, now).await?;
     }
     db::push_record::insert(db, env.workspace, (run.id, env.id), &records, now).await?;

@@ -15,7 +15,7 @@ use crate::model::activation::{AudiencePart, Origin, RollupPart};
 use crate::model::field::SystemField;
 use crate::model::filter::Field;
 use crate::model::push::Fault;
-use crate::model::row::{Needed, RowFacts};
+use crate::model::row::{Needed, RowFacts, Stay};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use liquid::model::{KString, Value as Liquid};
@@ -86,7 +86,8 @@ impl Template {
 
     /// What it names, with the row's values.
     fn globals(&self, row: &RowFacts, audiences: &[String], zone: Tz) -> Object {
-        let [mut person, mut summary, mut rollups, mut columns]: [Object; 4] = std::array::from_fn(|_| Object::new());
+        let [mut person, mut summary, mut rollups, mut columns, mut stays]: [Object; 5] =
+            std::array::from_fn(|_| Object::new());
         for name in self.names.iter() {
             match name {
                 Origin::Field(field @ Field::Summary(_)) => {
@@ -104,13 +105,17 @@ impl Template {
                         columns.insert(name.clone().into(), liquid(value));
                     }
                 }
+                Origin::Audience(name, _) => {
+                    if let Some(place) = audiences.iter().position(|known| known == name) {
+                        stays.insert(name.clone().into(), of_stay(row.stays.get(place).copied().flatten(), zone));
+                    }
+                }
                 _ => {}
             }
         }
-        let all = [("person", person), ("summary", summary), ("rollup", rollups), ("row", columns)];
-        let mut globals: Object = all.into_iter().map(|(name, object)| (name.into(), Liquid::Object(object))).collect();
-        globals.insert("audience".into(), Liquid::Object(of_audiences(row, audiences, zone)));
-        globals
+        let all =
+            [("person", person), ("summary", summary), ("rollup", rollups), ("row", columns), ("audience", stays)];
+        all.into_iter().map(|(name, object)| (KString::from_static(name), Liquid::Object(object))).collect()
     }
 }
 
@@ -120,17 +125,14 @@ fn of_rollup(row: &RowFacts, kind: &str, zone: Tz) -> Liquid {
     Liquid::Object(parts.into_iter().map(|(name, of)| (KString::from_static(name), part(of))).collect())
 }
 
-fn of_audiences(row: &RowFacts, audiences: &[String], zone: Tz) -> Object {
+fn of_stay(known: Option<Stay>, zone: Tz) -> Liquid {
     let parts = [
         ("status", AudiencePart::Status),
         ("entered_at", AudiencePart::EnteredAt),
         ("exited_at", AudiencePart::ExitedAt),
     ];
-    let of = |place: usize| {
-        let known = row.stays.get(place).copied().flatten();
-        parts.into_iter().map(|(name, part)| (KString::from_static(name), liquid(&stay(known, part, zone)))).collect()
-    };
-    audiences.iter().enumerate().map(|(place, name)| (name.clone().into(), Liquid::Object(of(place)))).collect()
+    let value = |part| liquid(&stay(known, part, zone));
+    Liquid::Object(parts.into_iter().map(|(name, part)| (KString::from_static(name), value(part))).collect())
 }
 
 fn liquid(value: &Value) -> Liquid {
@@ -254,7 +256,7 @@ impl fmt::Write for Left {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::row::{OrganizationRow, PersonFacts, Stay};
+    use crate::model::row::{OrganizationRow, PersonFacts};
     use serde_json::json;
 
     fn facts() -> RowFacts {
