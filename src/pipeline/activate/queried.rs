@@ -5,18 +5,19 @@ use super::query;
 use super::rows::{Page, suppressed};
 use super::stored::ActivationError;
 use crate::db::activation_facts::{self as facts, Span, These};
+use crate::db::activation_organizations::organizations;
 use crate::db::push_run::Run;
 use crate::db::query_rows;
 use crate::model::filter::Moment;
 use crate::model::push::{Fault, Row};
 use crate::model::query::{Kept, RowFault};
 use crate::model::record::digest;
-use crate::model::row::{Given, PersonFacts, RowFacts, Stay};
+use crate::model::row::{Given, OrganizationRow, PersonFacts, RowFacts, Stay};
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::query::{columns_of, row_fault};
 use crate::rules::activation::row::Formed;
 use sqlx::PgConnection;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The next rows of a run: those that the query gave, then those that it gives no more. The run's cursor tells how far they are.
 pub async fn page(
@@ -84,6 +85,7 @@ fn absent(row_key: String) -> Kept {
 struct Known {
     given: HashMap<String, Given>,
     people: HashMap<i64, PersonFacts>,
+    organizations: HashMap<i64, OrganizationRow>,
     stays: Vec<HashMap<i64, Stay>>,
     suppressed: HashSet<i64>,
 }
@@ -91,9 +93,8 @@ struct Known {
 async fn known(db: &mut PgConnection, env: &Env, rows: &[Kept]) -> Result<Known, FlowError> {
     let keys: Vec<&str> = rows.iter().map(|row| row.row_key.as_str()).collect();
     let given = facts::delivered_to(db, env.workspace, env.id, &keys).await?;
-    let mut ids: Vec<i64> = keys.iter().filter_map(|key| person_of(key)).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let numbers = |of: fn(&str) -> Option<i64>| keys.iter().filter_map(|key| of(key)).collect::<BTreeSet<i64>>();
+    let ids: Vec<i64> = numbers(person_of).into_iter().collect();
     let people = match ids.is_empty() {
         true => Vec::new(),
         false => facts::people(db, env.workspace, env.source.id, These::new(&ids), &env.forming.needed).await?,
@@ -104,9 +105,16 @@ async fn known(db: &mut PgConnection, env: &Env, rows: &[Kept]) -> Result<Known,
         let span = Span { after: 0, among: Some(&ids), limit: i64::MAX };
         stays.push(facts::stays(db, env.workspace, *audience, span).await?.into_iter().collect());
     }
+    let ours: Vec<i64> = numbers(organization_of).into_iter().collect();
+    let span = Span { after: 0, among: Some(&ours), limit: i64::MAX };
+    let organizations = match ours.is_empty() {
+        true => Vec::new(),
+        false => organizations(db, env.workspace, env.source.id, span, &env.forming.needed).await?,
+    };
     Ok(Known {
         given: given.into_iter().map(|given| (given.row_key.clone(), given)).collect(),
         people: people.into_iter().map(|person| (person.id, person)).collect(),
+        organizations: organizations.into_iter().filter_map(|(id, organization)| Some((id, organization?))).collect(),
         stays,
         suppressed,
     })
@@ -116,29 +124,34 @@ fn person_of(row_key: &str) -> Option<i64> {
     row_key.strip_prefix("person:")?.parse().ok()
 }
 
+fn organization_of(row_key: &str) -> Option<i64> {
+    row_key.strip_prefix("organization:")?.parse().ok()
+}
+
 async fn form(db: &mut PgConnection, env: &Env, rows: Vec<Kept>, moment: Moment) -> Result<Page, FlowError> {
     let mut known = known(db, env, &rows).await?;
     let mut page = Page::default();
     for row in rows {
-        let person = person_of(&row.row_key);
+        let (person, organization) = (person_of(&row.row_key), organization_of(&row.row_key));
         let mut facts = RowFacts {
             person: person.and_then(|id| known.people.remove(&id)),
+            organization: organization.and_then(|id| known.organizations.remove(&id)),
             stays: known.stays.iter().map(|of| person.and_then(|id| of.get(&id).copied())).collect(),
             columns: row.columns.as_deref().and_then(columns_of).unwrap_or_default(),
             given: known.given.remove(&row.row_key),
-            ..RowFacts::default()
         };
-        if let Some(fault) = row.fault {
-            page.rows.push(faulty(row.row_key, person, row_fault(fault)));
+        let is_gone =
+            person.is_some() && facts.person.is_none() || organization.is_some() && facts.organization.is_none();
+        let fault = match row.fault {
+            Some(fault) => Some(row_fault(fault)),
+            None => (is_gone && facts.given.is_none() && row.columns.is_some()).then(|| absent_fault(person.is_some())),
+        };
+        if let Some(fault) = fault {
+            page.rows.push(faulty(row.row_key, person, facts.given, fault));
             continue;
         }
-        if person.is_some() && facts.person.is_none() {
-            // Archived, merged or never there: what was delivered is left behind, and nothing else is wanted.
-            if facts.given.is_none() && row.columns.is_some() {
-                let fault = Fault::new("no_person", "there is no such person, or the person is archived");
-                page.rows.push(faulty(row.row_key, person, fault));
-                continue;
-            }
+        if is_gone {
+            // Archived, deleted or merged: what was delivered is left behind, and nothing else is wanted.
             facts.columns.clear();
         }
         let withheld =
@@ -152,8 +165,17 @@ async fn form(db: &mut PgConnection, env: &Env, rows: Vec<Kept>, moment: Moment)
     Ok(page)
 }
 
+/// Why a row is none that can be written though its key is well.
+fn absent_fault(is_person: bool) -> Fault {
+    match is_person {
+        true => Fault::new("no_person", "there is no such person, or the person is archived"),
+        false => Fault::new("no_organization", "the source has no such organization, or it is deleted"),
+    }
+}
+
 /// A row that cannot be used, for the report.
-fn faulty(row_key: String, person_id: Option<i64>, fault: Fault) -> Row {
+fn faulty(row_key: String, person_id: Option<i64>, given: Option<Given>, fault: Fault) -> Row {
     let digest = digest(&(&fault, &row_key), 2);
-    Row { row_key, person_id, record_id: None, key_value: None, wanted: Err(fault), digest }
+    let last = given.map(|given| given.digest);
+    Row { row_key, person_id, record_id: None, key_value: None, wanted: Err(fault), digest, last }
 }

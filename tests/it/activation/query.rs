@@ -321,7 +321,42 @@ async fn people_of_a_query_have_fields_and_must_have_consented() {
 }
 
 #[tokio::test]
-async fn a_run_follows_the_contacts_and_none_is_always_on() {
+async fn organizations_of_a_query_are_written_by_their_numbers() {
+    let world = world().await;
+    for name in ["Springfield", "Shelbyville"] {
+        world.act(json!({"do": "create_organization", "name": name})).await;
+    }
+    world.settle().await;
+    let text = r#"
+name = "q"
+source = "acme"
+target = "organizations"
+[rows]
+query = "SELECT id AS organization_id, 'of ' || name AS words FROM organization UNION ALL SELECT 999999, 'none'"
+key = "organization_id"
+[[map]]
+to = "details"
+from = "column.words"
+[[tag]]
+tag = "asked_for"
+"#;
+    apply(&world, text).await;
+    let first = run(&world).await;
+    assert_eq!(first.state, RunState::Done, "{first:?}");
+    let there = world.count("organization WHERE deleted_at IS NULL").await;
+    let expected = [("failed.no_organization".to_owned(), 1), ("updated".to_owned(), there)];
+    assert_eq!(counts(&world, &first).await, expected);
+    let rows = world.sim.get("state/organizations?limit=1000").await["rows"].clone();
+    for row in rows.as_array().expect("rows") {
+        assert_eq!(row["details"], format!("of {}", row["name"].as_str().expect("a name")));
+        assert!(row["tags"].as_array().expect("tags").contains(&json!("asked_for")), "{row}");
+    }
+    let second = run(&world).await;
+    assert_eq!((second.counts.same, second.counts.looked_at), (there as u64, there as u64 + 1));
+}
+
+#[test]
+fn a_query_is_never_always_on() {
     let error = read(&PEOPLE.replace("[rows]", "[when]\nalways = true\n[rows]")).expect_err("refused").to_string();
     assert!(error.starts_with("when.always: a query does not say which changes concern it; give a cron"), "{error}");
 }
