@@ -17,6 +17,7 @@ mod refused;
 mod rows;
 mod runs;
 mod sell;
+mod uncertain;
 mod waiting;
 mod whole;
 mod wire;

@@ -56,6 +56,12 @@ pub async fn conclude(ctx: &Context, lease: &Lease, env: &Env, one: &Stored, run
         return Ok(Left::Until(over));
     }
     let mut tx = plan::begin(ctx, lease).await?;
+    // Somebody may have had records of it tried again meanwhile.
+    db::push_run::hold(&mut tx, run.workspace_id, run.id).await?;
+    let open = db::push_tally::open(&mut tx, run.workspace_id, run.id, reach).await?;
+    if open.planned {
+        return Ok(Left::Until(now));
+    }
     if open.later {
         let next = stage::next(run.stage).unwrap_or(stage::ALL);
         let asks = format!("sent to {}; next is {}", stage::words(run.stage), stage::words(next));

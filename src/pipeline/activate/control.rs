@@ -161,7 +161,7 @@ pub async fn stop(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
 async fn stop_within(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> Result<(), ActivationError> {
     give_up(db, run, "by hand", now).await?;
     match end(db, run, RunState::Stopped, Some("stopped by hand"), now).await? {
-        true => Ok(()),
+        true => Ok(db::push_run::set_by_hand(db, run.workspace_id, run.id).await?),
         false => Err(moved(run)),
     }
 }
@@ -222,6 +222,8 @@ pub async fn retry(
     let keys = keys_of(&mut *ctx.pool.acquire().await?, &run, key).await?;
     let which = Which { states: &MENDABLE, class, keys: keys.as_deref() };
     let mut tx = ctx.pool.begin().await?;
+    // It may have ended since; from here on it cannot.
+    let run = db::push_run::hold(&mut tx, workspace, run.id).await?.ok_or_else(|| moved(&run))?;
     let tried = match run.kind {
         RunKind::Undo => db::push_record::back(&mut tx, workspace, run.id, &which, now).await?,
         _ => form_again(ctx, &mut tx, &run, &one, &which, now).await?,

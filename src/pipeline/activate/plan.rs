@@ -112,7 +112,7 @@ pub async fn people(
             break;
         }
     }
-    refuse_twins(db, run, now).await?;
+    refuse_twins(db, env, run, now).await?;
     db::push_run::advance(db, run.workspace_id, run.id, None, &counts).await?;
     Ok(())
 }
@@ -179,13 +179,21 @@ pub fn record(row: &Row, stage: i16) -> NewRecord<'_> {
 
 /// Fails rows that share a record: whichever were written last would win, and neither would be right. The row of one who was
 /// merged away gives way to the survivor's.
-async fn refuse_twins(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
+async fn refuse_twins(db: &mut PgConnection, env: &Env, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
     let of_record =
         Fault::new("duplicate_record", "several rows stand for the same record in Zendesk; none is written");
     let of_key = Fault::new("duplicate_key", "several rows have the same key; none is written");
     let merged = Fault::new("merged", "merged into a person whose row stands for the same record");
     db::push_twins::give_way(db, run.workspace_id, run.id, &merged, now).await?;
-    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await
+    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await?;
+    if env.activation.key.create && run.kind != RunKind::Undo {
+        for field in ["email", "external_id"] {
+            let fault =
+                Fault::new("duplicate_value", "several rows would be created with the same value; none is written");
+            db::push_twins::refuse_new(db, run.workspace_id, run.id, (field, &fault), now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// All rows have been looked at: what is to be done is known, and whether it has to be asked for.
@@ -196,7 +204,7 @@ async fn planned(
     counts: &RunCounts,
     now: DateTime<Utc>,
 ) -> Result<(), FlowError> {
-    refuse_twins(db, run, now).await?;
+    refuse_twins(db, env, run, now).await?;
     if run.stage < stage::ALL {
         let ordered = db::push_record::drawn(db, run.workspace_id, run.id, stage::FIRST.iter().sum()).await?;
         let (first, ten) = ordered.split_at(ordered.len().min(stage::FIRST[0] as usize));
