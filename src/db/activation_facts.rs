@@ -135,7 +135,7 @@ fn given(row: &sqlx::postgres::PgRow) -> Given {
     }
 }
 
-/// People who are there and not archived, with what is needed of them, in the order of their numbers.
+/// People who are there, archived or not, with what is needed of them, in the order of their numbers.
 pub async fn people(
     db: &mut PgConnection,
     workspace_id: i64,
@@ -151,8 +151,8 @@ pub async fn people(
         _ = write!(columns, ", fields -> ${}", place + 5);
     }
     let sql = format!(
-        "SELECT id, created_at, email_consent, sms_consent{columns} FROM person
-         WHERE workspace_id = $1 AND id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR id = ANY($4)) AND archived_at IS NULL
+        "SELECT id, archived_at IS NOT NULL, created_at, email_consent, sms_consent{columns} FROM person
+         WHERE workspace_id = $1 AND id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR id = ANY($4))
          ORDER BY id"
     );
     let (first, last) = these.bounds();
@@ -179,12 +179,13 @@ pub async fn people(
 fn person(row: &sqlx::postgres::PgRow, needed: &Needed) -> PersonFacts {
     let mut person = PersonFacts {
         id: row.get(0),
-        created_at: row.get(1),
-        email_consent: ConsentState::parse(row.get(2)).unwrap_or_default(),
-        sms_consent: ConsentState::parse(row.get(3)).unwrap_or_default(),
+        archived: row.get(1),
+        created_at: row.get(2),
+        email_consent: ConsentState::parse(row.get(3)).unwrap_or_default(),
+        sms_consent: ConsentState::parse(row.get(4)).unwrap_or_default(),
         ..PersonFacts::default()
     };
-    let mut place = 4;
+    let mut place = 5;
     for field in &needed.system {
         person.system[*field] = row.get(place);
         place += 1;

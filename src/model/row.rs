@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A row as the CDP has it.
 #[derive(Debug, Clone, Default)]
 pub struct RowFacts {
-    /// The person; None when the row is no person's, or the person is archived or gone.
+    /// The person; None when the row is no person's, or the person is gone.
     pub person: Option<PersonFacts>,
     /// The organization, where organizations are the target; None when it is deleted.
     pub organization: Option<OrganizationRow>,
@@ -26,6 +26,8 @@ pub struct RowFacts {
 pub struct PersonFacts {
     /// Number.
     pub id: i64,
+    /// Archived people are in nothing: of them only is known where they can be left.
+    pub archived: bool,
     /// System fields that are needed.
     pub system: PerField<Option<String>>,
     /// Custom fields that are needed and there.

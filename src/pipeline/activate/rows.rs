@@ -13,7 +13,7 @@ use crate::model::person::IdentityKind;
 use crate::model::row::{Given, PersonFacts, RowFacts, Stay};
 use crate::pipeline::apply::identity_subject;
 use crate::pipeline::context::FlowError;
-use crate::rules::activation::row::{Formed, address};
+use crate::rules::activation::row::{Formed, address, lives};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -75,7 +75,7 @@ pub async fn read(
     moment: Moment,
 ) -> Result<Facts, FlowError> {
     if matches!(env.activation.rows, Rows::Query { .. }) {
-        return Err(FlowError::State("rows of a query cannot be read yet: only those of audiences can".into()));
+        return Err(FlowError::State("rows of a query, which each run reads anew, cannot be read here".into()));
     }
     if env.activation.target == Target::Organizations {
         return Ok(Facts::Formed(organizations::page(db, env, scope, after, limit, moment).await?));
@@ -207,20 +207,26 @@ fn form(env: &Env, facts: People, moment: Moment) -> Page {
     Page { rows, withheld, next }
 }
 
-/// The person's own row in the ledger, and those of others who were merged into it. Where it has none, the row of another whose record
-/// the person has now becomes its own: what we wrote stays known.
+/// The person's own row in the ledger, and those of others who were merged into it. Its own is that of the record that lives, whosever
+/// it was: what we wrote there stays known.
 fn own_row(person: i64, mut ledger: Vec<Given>, facts: Option<&PersonFacts>) -> (Option<Given>, Vec<Given>) {
     let key = format!("person:{person}");
-    let has = |given: &Given| {
-        let records = facts.into_iter().flat_map(|facts| &facts.records);
-        given.record_id.is_some() && records.map(|(id, _)| Some(id)).any(|id| id == given.record_id.as_ref())
+    let claim = |given: &Given| {
+        let mut records = facts.into_iter().flat_map(|facts| &facts.records);
+        let record = records.find(|(id, _)| Some(id) == given.record_id.as_ref());
+        (record.is_some_and(|(_, status)| lives(status)), given.row_key == key, record.is_some())
     };
-    let own = ledger.iter().position(|given| given.row_key == key).or_else(|| ledger.iter().position(has));
+    let claims = ledger.iter().map(claim).enumerate().filter(|(_, claim)| *claim != (false, false, false));
+    let own = claims.rev().max_by_key(|(_, claim)| *claim).map(|(at, _)| at);
     (own.map(|at| ledger.remove(at)), ledger)
 }
 
 /// People whose address on the channel of the activation must not be written to (C6).
-async fn suppressed(db: &mut PgConnection, env: &Env, people: &[PersonFacts]) -> Result<HashSet<i64>, FlowError> {
+pub(super) async fn suppressed(
+    db: &mut PgConnection,
+    env: &Env,
+    people: &[PersonFacts],
+) -> Result<HashSet<i64>, FlowError> {
     let Some(channel) = env.activation.consent else { return Ok(HashSet::new()) };
     if !facts::has_suppressions(db, env.workspace).await? {
         return Ok(HashSet::new());

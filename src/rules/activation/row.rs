@@ -96,6 +96,9 @@ impl Forming {
 
     /// Whether the row is in: its person is in one of the audiences, or the query gives it.
     fn is_in(&self, row: &RowFacts) -> bool {
+        if row.person.as_ref().is_some_and(|person| person.archived) {
+            return false;
+        }
         match &self.activation.rows {
             Rows::Audiences(_) => {
                 let inside = row.stays.iter().take(self.of_rows).flatten().any(|stay| stay.exited_at.is_none());
@@ -107,6 +110,10 @@ impl Forming {
 
     /// Forms one row. `withheld`: consent or suppression forbids to write about it.
     pub fn form(&self, row_key: &str, row: &RowFacts, withheld: bool, zone: Tz) -> Formed {
+        // Who was archived before anything was written is left alone.
+        if row.given.is_none() && row.person.as_ref().is_some_and(|person| person.archived) {
+            return Formed::Nothing;
+        }
         if withheld && row.given.is_none() {
             return Formed::Withheld;
         }
@@ -273,10 +280,14 @@ fn digest_of(wanted: &Result<Wanted, Fault>, key: Option<&str>, record: Option<&
     }
 }
 
+/// Whether a record of that status is there to be written.
+pub fn lives(status: &str) -> bool {
+    matches!(status, "active" | "suspended")
+}
+
 /// The record of a person: the living one; of several, the one that was written before. Who has none that lives keeps the one that was,
 /// so that nobody who was deleted is created again.
 fn record_of<'a>(person: &'a PersonFacts, known: Option<&'a str>) -> Result<Option<&'a str>, Fault> {
-    let lives = |status: &str| matches!(status, "active" | "suspended");
     let living: Vec<&str> =
         person.records.iter().filter(|(_, status)| lives(status)).map(|(id, _)| id.as_str()).collect();
     match living.as_slice() {

@@ -8,7 +8,7 @@ use deskbridge::rules::audience::define;
 use deskbridge::worker;
 use serde_json::{Value, json};
 
-const FILE: &str = r#"
+pub const FILE: &str = r#"
 name = "health"
 source = "acme"
 target = "users"
@@ -139,7 +139,7 @@ async fn a_run_follows_every_reading_of_the_contacts() {
     assert!(before == 0 && runs > 0, "{before} {runs}");
 }
 
-const SELL: &str = r#"
+pub const SELL: &str = r#"
 name = "sales"
 source = "sell"
 target = "sell_contacts"
@@ -163,7 +163,7 @@ to = "custom_fields.Audience"
 audience = "all"
 "#;
 
-async fn sell_world() -> World {
+pub async fn sell_world() -> World {
     let world = World::synced(Setup { users: 0, tickets: 0, account: with_sell, ..Setup::default() }).await;
     world.connect_sell().await;
     for (name, email) in [("Ana Lee", "ana@x.example"), ("Cher", "cher@x.example"), ("Bob Ray", "bob@x.example")] {
@@ -175,7 +175,7 @@ async fn sell_world() -> World {
     world
 }
 
-async fn contacts(world: &World) -> Vec<(String, Value)> {
+pub async fn contacts(world: &World) -> Vec<(String, Value)> {
     let rows = world.sim.get("state/contacts").await["rows"].clone();
     let rows = rows.as_array().expect("rows").iter();
     let mut all: Vec<(String, Value)> = rows
@@ -185,7 +185,7 @@ async fn contacts(world: &World) -> Vec<(String, Value)> {
     all
 }
 
-async fn results(world: &World) -> Value {
+pub async fn results(world: &World) -> Value {
     world
         .value(
             "SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (
