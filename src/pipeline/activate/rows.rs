@@ -163,6 +163,8 @@ fn form(env: &Env, facts: People, moment: Moment) -> Page {
         let of_person = |list: &mut std::iter::Peekable<std::slice::Iter<'_, (i64, Stay)>>| {
             list.next_if(|(id, _)| id == person).map(|(_, stay)| *stay)
         };
+        // People who lie close together are read as a stretch: among them may be others, who make no row.
+        while known.next_if(|known| known.id < *person).is_some() {}
         let mut facts = RowFacts {
             person: known.next_if(|known| known.id == *person),
             stays: stays.iter_mut().map(of_person).collect(),

@@ -165,3 +165,18 @@ async fn an_exit_reaches_who_left_who_is_archived_and_who_was_merged() {
         assert_eq!(wanted(&exit), expected);
     }
 }
+
+/// Many people who lie close together are read as a stretch, in which there are others.
+#[tokio::test]
+async fn whoever_lies_between_takes_nobodys_place() {
+    let world = World::synced(Setup { users: 400, tickets: 20, ..Setup::default() }).await;
+    sqlx::query("UPDATE person SET email = NULL WHERE id % 3 = 0").execute(&world.ctx.pool).await.expect("changed");
+    define_audience(&world, "open", json!({"field": "email", "has_value": true})).await;
+    let env = activation(&world, FILE).await;
+    world.run_jobs().await;
+    let rows = all(&world, &env, 1_000).await;
+    let inside = world.count("audience_member WHERE exited_at IS NULL").await;
+    assert!(inside > 150, "{inside}");
+    assert_eq!(rows.len() as i64, inside, "each of them makes a row");
+    assert_eq!(all(&world, &env, 1).await, rows);
+}
