@@ -1,6 +1,7 @@
 //! Activations: rows of the CDP become fields in Zendesk. Plan, send, settle; nothing is written that was not planned,
 //! nothing counts as written that Zendesk did not confirm.
 
+pub mod ahead;
 pub mod always;
 pub mod call;
 pub mod conclude;

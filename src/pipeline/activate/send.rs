@@ -1,9 +1,10 @@
 //! Planned records on their way to Zendesk: read, compared, stored, sent.
 
+use super::ahead::{self, Ahead};
 use super::call::{self, BULK_IMPORT_OFF, Member, Stored};
 use super::env::Env;
 use super::hold::Hold;
-use super::look::{Looked, Seen, Way, look};
+use super::look::{Looked, Seen};
 use super::results::{self, Final};
 use crate::db;
 use crate::db::delivery::{Delivered, Ledger};
@@ -61,42 +62,53 @@ struct Round<'a> {
     singly: bool,
 }
 
-/// Takes the next planned records of a run and sends what differs; of a plan that reads, only before-images are taken.
-pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<Sent, FlowError> {
+/// Takes the next planned records of a run and sends what differs; of a plan that reads, only before-images are taken. `ahead`
+/// is what the round before has read for this one, and is left for the next.
+pub async fn chunk(
+    ctx: &Context,
+    lease: &Lease,
+    env: &Env,
+    run: &Run,
+    ahead: &mut Option<Ahead>,
+) -> Result<Sent, FlowError> {
     let mut hold = Hold::new(ctx, lease);
-    let (settings, source) = (&ctx.settings.activation, env.source.id);
+    let source = env.source.id;
     let terms = Terms::of(&env.activation, &env.fields);
     let terms = if run.kind == RunKind::Undo { terms.for_undo() } else { terms };
     let reads_only = run.state == RunState::Reading;
-    let (records, singly) = {
+    let ready = ahead.take().filter(|ahead| ahead.is_for(run, ctx.clock.now()));
+    let singly = {
         let mut db = ctx.pool.acquire().await?;
         if !reads_only && is_full(ctx, &mut db, env).await? {
-            return Ok(Sent { records: 0, wait: Some(Duration::from_millis(settings.poll_ms)) });
+            let wait = Duration::from_millis(ctx.settings.activation.poll_ms);
+            return Ok(Sent { records: 0, wait: Some(wait) });
         }
         let hour = ctx.clock.now() - chrono::Duration::hours(1);
         let refused = db::push_job::refused(&mut db, env.workspace, source, BULK_IMPORT_OFF, hour).await?;
-        let singly = refused.is_some() && env.activation.key.create;
-        let most = settings.records_per_call.min(settings.users_per_second as usize);
-        let most = if singly { most.min(SINGLES) } else { most };
-        let place = (run.id, source);
-        (db::push_record::take(&mut db, env.workspace, place, run.stage, most as i64).await?, singly)
+        refused.is_some() && env.activation.key.create
     };
-    if records.is_empty() {
+    let round = Round { ctx, env, run, terms, reads_only, singly };
+    let Ahead { taken, records, ids, looked, .. } = match ready {
+        Some(ready) => ready,
+        None => round.read().await?,
+    };
+    if taken == 0 {
         return Ok(Sent::default());
     }
-    let taken = records.len();
-    let round = Round { ctx, env, run, terms, reads_only, singly };
-    let way =
-        Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms: &round.terms };
-    let looked = look(way, &records).await?;
-    let verdicts = round.judge(records, &looked).await?;
+    let verdicts = round.judge(records, ids, &looked).await?;
     let writes = verdicts.iter().filter(|verdict| matches!(verdict.decision, Decision::Write { .. })).count();
     if !reads_only {
         round.pace(writes).await?;
     }
     let calls = round.store(&mut hold, verdicts, &looked).await?;
-    let wait = call::send(ctx, &mut hold, env, calls).await?;
-    Ok(Sent { records: taken, wait })
+    if singly || calls.is_empty() {
+        let wait = call::send(ctx, &mut hold, env, calls).await?;
+        return Ok(Sent { records: taken, wait });
+    }
+    let (wait, read) = tokio::join!(call::send(ctx, &mut hold, env, calls), round.read());
+    // What went wrong with it will do so again when it is needed.
+    *ahead = read.ok();
+    Ok(Sent { records: taken, wait: wait? })
 }
 
 /// True while as many jobs are open as we may have: those of the settings, and no more than others left when Zendesk last
@@ -113,37 +125,38 @@ async fn is_full(ctx: &Context, db: &mut sqlx::PgConnection, env: &Env) -> Resul
 }
 
 impl Round<'_> {
-    /// Decides about each record. Those whose record in Zendesk is in another call wait for it.
-    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<Vec<Verdict>, FlowError> {
+    /// Takes the next records and reads what Zendesk has of them.
+    async fn read(&self) -> Result<Ahead, FlowError> {
+        let settings = &self.ctx.settings.activation;
+        let most = settings.records_per_call.min(settings.users_per_second as usize);
+        let most = if self.singly { most.min(SINGLES) } else { most };
+        ahead::read(self.ctx, self.env, self.run, &self.terms, most).await
+    }
+    /// Decides about each record.
+    async fn judge(
+        &self,
+        records: Vec<Record>,
+        ids: Vec<Option<String>>,
+        looked: &Looked,
+    ) -> Result<Vec<Verdict>, FlowError> {
         let workspace = self.env.workspace;
-        let id = |record: &Record| match looked.seen.get(&record.seq) {
-            Some(Seen::One(remote)) => Some(remote.id.clone()),
-            _ => record.record_id.clone(),
-        };
-        let ids: Vec<Option<String>> = records.iter().map(id).collect();
         let rows: Vec<&str> = records.iter().map(|record| record.row_key.as_str()).collect();
-        let (entries, busy, twins) = {
+        let (entries, twins) = {
             let mut db = self.ctx.pool.acquire().await?;
             let entries = db::delivery::load(&mut db, workspace, self.env.id, &rows).await?;
-            let known: Vec<&str> = ids.iter().flatten().map(String::as_str).collect();
-            let busy = db::push_sent::busy(&mut db, workspace, self.env.source.id, &known).await?;
             let keys = |(record, id): (&Record, &Option<String>)| match id {
                 None => record.key_value.clone(),
                 Some(_) => None,
             };
             let keys: Vec<Option<String>> = records.iter().zip(&ids).map(keys).collect();
             let (ids, keys) = (as_texts(&ids), as_texts(&keys));
-            (entries, busy, db::push_sent::twins(&mut db, workspace, self.run.id, (&rows, &ids, &keys)).await?)
+            (entries, db::push_sent::twins(&mut db, workspace, self.run.id, (&rows, &ids, &keys)).await?)
         };
         let same = twins_here(&records, &ids);
         let mut entries: HashMap<String, Delivered> =
             entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
         let mut verdicts = Vec::new();
         for (record, id) in records.into_iter().zip(ids) {
-            if id.as_ref().is_some_and(|id| busy.contains(id)) && !self.reads_only {
-                self.remember(&record, id).await?;
-                continue;
-            }
             let (row_key, person_id) = (record.row_key.clone(), record.person_id);
             let entry = entries.remove(&record.row_key);
             let entry = entry.unwrap_or_else(|| Delivered { row_key, person_id, ..Delivered::default() });
@@ -151,13 +164,6 @@ impl Round<'_> {
             verdicts.push(self.verdict(record, looked, entry, twin));
         }
         Ok(verdicts)
-    }
-
-    /// So that a record that waits for another call is not taken again before it.
-    async fn remember(&self, record: &Record, id: Option<String>) -> Result<(), FlowError> {
-        let waits = Final { record_id: id, ..Final::new(record, RecordState::Planned) };
-        let mut db = self.ctx.pool.acquire().await?;
-        Ok(results::write(&mut db, self.env.workspace, &[waits], self.ctx.clock.now()).await?)
     }
 
     fn verdict(&self, record: Record, looked: &Looked, entry: Delivered, twin: bool) -> Verdict {
