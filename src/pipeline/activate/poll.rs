@@ -27,6 +27,8 @@ const LONGEST: i64 = 3600;
 pub struct Polled {
     /// Calls that have not ended.
     pub open: usize,
+    /// Whether one has: its run may go on.
+    pub moved: bool,
     /// When the next look is due; None when nothing is under way.
     pub next_at: Option<DateTime<Utc>>,
 }
@@ -67,12 +69,14 @@ pub async fn poll(
 ) -> Result<Polled, FlowError> {
     let mut hold = Hold::new(ctx, lease);
     let look = Look { ctx, source, client };
+    let before = look.open().await?;
     look.take(&mut hold, &asked.jobs).await?;
     for job in look.open().await?.iter().filter(|job| look.is_lost(job)) {
         look.settle(&mut hold, job).await?;
     }
     let open = look.open().await?;
-    Ok(Polled { open: open.len(), next_at: open.iter().map(|job| look.next_at(job)).min() })
+    let moved = open.len() < before.len();
+    Ok(Polled { open: open.len(), moved, next_at: open.iter().map(|job| look.next_at(job)).min() })
 }
 
 struct Look<'a> {

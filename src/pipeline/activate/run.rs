@@ -93,7 +93,7 @@ impl Work<'_> {
         let (asked, busy) = tokio::join!(poll::ask(self.ctx, source, &client), self.pieces(source, &all));
         let polled = poll::poll(self.ctx, self.lease, source, &client, asked?).await?;
         self.wake_at(polled.next_at);
-        busy
+        Ok(busy? | polled.moved)
     }
 
     /// What there is to do besides asking: who became due is taken up, and a piece of a run is done.
