@@ -3,6 +3,7 @@
 //! The daemon under test is the real one, in a process of its own. This program starts itself again for the same route
 //! without a database and for the simulated Zendesk. Each is measured against its counterpart in turns, so that a noisy machine troubles both.
 
+mod activations;
 mod audiences;
 mod bodies;
 mod copy;
@@ -34,10 +35,12 @@ pub struct Plan {
     pub burst_secs: u64,
     /// Tickets that the webhooks are about.
     pub tickets: usize,
+    /// People whom an activation looks at.
+    pub people: usize,
 }
 
-const QUICK: Plan = Plan { users: 200_000, syncs: 3, bursts: 3, burst_secs: 4, tickets: 10_000 };
-const LONG: Plan = Plan { users: 200_000, syncs: 7, bursts: 7, burst_secs: 6, tickets: 20_000 };
+const QUICK: Plan = Plan { users: 200_000, syncs: 3, bursts: 3, burst_secs: 4, tickets: 10_000, people: 200_000 };
+const LONG: Plan = Plan { users: 200_000, syncs: 7, bursts: 7, burst_secs: 6, tickets: 20_000, people: 1_000_000 };
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -46,11 +49,13 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         match words.as_slice() {
             ["no-database"] => roles::no_database().await,
-            ["sim", users, tickets] => roles::sim(users.parse()?, tickets.parse()?).await,
+            ["sim", users, tickets] => roles::sim(users.parse()?, tickets.parse()?, false).await,
+            ["limited-sim", users] => roles::sim(users.parse()?, 0, true).await,
             [] => bench(LONG, "all").await,
             ["--quick"] => bench(QUICK, "all").await,
+            ["--only", part] => bench(LONG, part).await,
             ["--quick", "--only", part] => bench(QUICK, part).await,
-            _ => anyhow::bail!("bench [--quick [--only sync|intake|audiences]]"),
+            _ => anyhow::bail!("bench [--quick] [--only sync|intake|audiences|activations]"),
         }
     })
 }
@@ -58,19 +63,23 @@ fn main() -> Result<()> {
 async fn bench(plan: Plan, part: &str) -> Result<()> {
     let mut report = Report::new();
     let world = World::start(plan).await.context("setting up")?;
+    let is_asked = |name: &str| part == "all" || part == name;
     let mut database = "plain".to_string();
-    if !["intake", "audiences"].contains(&part) {
+    if is_asked("sync") {
         database = sync::measure(&world, &plan, &mut report).await.context("first sync")?;
     } else {
         world.new_database(&database)?;
     }
-    if !["sync", "audiences"].contains(&part) {
+    if is_asked("intake") {
         intake::measure(&world, &plan, &database, &mut report).await.context("intake")?;
     }
-    if !["sync", "intake"].contains(&part) {
+    if is_asked("audiences") {
         audiences::measure(&world, &plan, &mut report).await.context("audiences")?;
     }
-    report.add("peak_rss_mib", report.most(&["peak_rss_sync_mib", "peak_rss_intake_mib"]));
+    if is_asked("activations") {
+        activations::measure(&world, &plan, &mut report).await.context("activations")?;
+    }
+    report.add("peak_rss_mib", report.most(&["peak_rss_sync_mib", "peak_rss_intake_mib", "diff_peak_rss_mib"]));
     report.print();
     report.write("target/bench.json").context("target/bench.json")
 }

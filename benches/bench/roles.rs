@@ -38,12 +38,13 @@ pub async fn no_database() -> Result<()> {
     Ok(())
 }
 
-/// The simulated Zendesk, without limits. Says in its first line where it is.
-pub async fn sim(users: usize, tickets: usize) -> Result<()> {
+/// The simulated Zendesk, without limits or with those of a large account. Says in its first line where it is.
+pub async fn sim(users: usize, tickets: usize, limited: bool) -> Result<()> {
     let settings = SimSettings {
         users: Some(users),
         tickets: Some(tickets),
-        limits: Some("off".into()),
+        limits: Some(if limited { "on" } else { "off" }.into()),
+        plan: limited.then(|| "enterprise-plus".into()),
         ..SimSettings::default()
     };
     let sim = Sim::start(Options::try_from(settings).map_err(|words| anyhow!(words))?).await?;

@@ -37,6 +37,12 @@ impl Account {
         Ok(Account { _role: role, about: serde_json::from_str(&line)? })
     }
 
+    /// Makes one of users only, whose limits hold.
+    pub fn limited(users: usize) -> Result<Account> {
+        let (role, line) = Role::start_talking(&["limited-sim", &users.to_string()])?;
+        Ok(Account { _role: role, about: serde_json::from_str(&line)? })
+    }
+
     /// Its address.
     pub fn url(&self) -> &str {
         self.about["listening"].as_str().unwrap_or_default()

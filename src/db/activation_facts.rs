@@ -69,29 +69,37 @@ pub async fn stays(
     Ok(rows.into_iter().map(|(person, entered_at, exited_at)| (person, Stay { entered_at, exited_at })).collect())
 }
 
-const DELIVERED: &str = "row_key, person_id, record_id, owned, ARRAY(SELECT jsonb_object_keys(written)) AS written";
+const DELIVERED: &str = "row_key, person_id, record_id, owned, CASE WHEN pending IS NULL THEN digest END AS digest";
 
-/// What was delivered to people, in the order of their numbers.
+/// What was delivered to people, in the order of their numbers. Of the fields that were written, only these are told: to list
+/// them all costs as much as the rest of the row.
 pub async fn delivered(
     db: &mut PgConnection,
     workspace_id: i64,
     activation_id: i64,
     span: Span<'_>,
+    fields: &[String],
 ) -> Result<Vec<Given>> {
+    let mut written = String::new();
+    for place in 0..fields.len() {
+        _ = write!(written, "CASE WHEN written ? ${0} THEN ${0} END,", place + 6);
+    }
     let sql = format!(
-        "SELECT {DELIVERED} FROM delivery
+        "SELECT {DELIVERED}, array_remove(ARRAY[{}]::text[], NULL) AS written FROM delivery
          WHERE workspace_id = $1 AND activation_id = $2 AND person_id > $3 AND ($4::bigint[] IS NULL OR person_id = ANY($4))
-         ORDER BY person_id, row_key LIMIT $5"
+         ORDER BY person_id, row_key LIMIT $5",
+        written.trim_end_matches(',')
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(workspace_id)
         .bind(activation_id)
         .bind(span.after)
         .bind(span.among)
-        .bind(span.limit)
-        .fetch_all(db)
-        .await?;
-    Ok(rows.iter().map(given).collect())
+        .bind(span.limit);
+    for field in fields {
+        query = query.bind(field);
+    }
+    Ok(query.fetch_all(db).await?.iter().map(given).collect())
 }
 
 /// What was delivered to these rows.
@@ -102,7 +110,8 @@ pub async fn delivered_to(
     row_keys: &[&str],
 ) -> Result<Vec<Given>> {
     let sql = format!(
-        "SELECT {DELIVERED} FROM delivery WHERE workspace_id = $1 AND activation_id = $2 AND row_key = ANY($3) ORDER BY row_key"
+        "SELECT {DELIVERED}, ARRAY(SELECT jsonb_object_keys(written)) AS written FROM delivery
+         WHERE workspace_id = $1 AND activation_id = $2 AND row_key = ANY($3) ORDER BY row_key"
     );
     let rows =
         sqlx::query(AssertSqlSafe(sql)).bind(workspace_id).bind(activation_id).bind(row_keys).fetch_all(db).await?;
@@ -120,12 +129,13 @@ fn given(row: &sqlx::postgres::PgRow) -> Given {
         person_id: row.get("person_id"),
         record_id: row.get("record_id"),
         written: row.get("written"),
+        digest: row.get("digest"),
         tags: list("tags"),
         organizations: list("organizations"),
     }
 }
 
-/// People who are there and not archived, with what is needed of them, in the order of their numbers.
+/// People who are there, archived or not, with what is needed of them, in the order of their numbers.
 pub async fn people(
     db: &mut PgConnection,
     workspace_id: i64,
@@ -141,8 +151,8 @@ pub async fn people(
         _ = write!(columns, ", fields -> ${}", place + 5);
     }
     let sql = format!(
-        "SELECT id, created_at, email_consent, sms_consent{columns} FROM person
-         WHERE workspace_id = $1 AND id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR id = ANY($4)) AND archived_at IS NULL
+        "SELECT id, archived_at IS NOT NULL, created_at, email_consent, sms_consent{columns} FROM person
+         WHERE workspace_id = $1 AND id BETWEEN $2 AND $3 AND ($4::bigint[] IS NULL OR id = ANY($4))
          ORDER BY id"
     );
     let (first, last) = these.bounds();
@@ -169,12 +179,13 @@ pub async fn people(
 fn person(row: &sqlx::postgres::PgRow, needed: &Needed) -> PersonFacts {
     let mut person = PersonFacts {
         id: row.get(0),
-        created_at: row.get(1),
-        email_consent: ConsentState::parse(row.get(2)).unwrap_or_default(),
-        sms_consent: ConsentState::parse(row.get(3)).unwrap_or_default(),
+        archived: row.get(1),
+        created_at: row.get(2),
+        email_consent: ConsentState::parse(row.get(3)).unwrap_or_default(),
+        sms_consent: ConsentState::parse(row.get(4)).unwrap_or_default(),
         ..PersonFacts::default()
     };
-    let mut place = 4;
+    let mut place = 5;
     for field in &needed.system {
         person.system[*field] = row.get(place);
         place += 1;

@@ -8,7 +8,6 @@ use serde::Serialize;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, Row};
-use std::collections::HashMap;
 
 impl FromRow<'_, PgRow> for Delivered {
     fn from_row(row: &PgRow) -> Result<Delivered> {
@@ -41,26 +40,6 @@ pub async fn load(
     .bind(row_keys)
     .fetch_all(db)
     .await
-}
-
-/// The digests of what was last confirmed of these rows: None while something newer is on its way, so that nobody takes the row
-/// for what it was before. What never was confirmed or sent is not among them.
-pub async fn digests(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    activation_id: i64,
-    row_keys: &[&str],
-) -> Result<HashMap<String, Option<i64>>> {
-    let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
-        "SELECT d.row_key, d.digest FROM unnest($3::text[]) AS k(row_key) CROSS JOIN LATERAL (
-             SELECT row_key, CASE WHEN pending IS NULL THEN digest END AS digest FROM delivery WHERE workspace_id = $1 AND activation_id = $2 AND row_key = k.row_key LIMIT 1) d",
-    )
-    .bind(workspace_id)
-    .bind(activation_id)
-    .bind(row_keys)
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().collect())
 }
 
 /// Whose entries are written.

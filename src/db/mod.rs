@@ -7,8 +7,10 @@
 pub mod activation;
 pub mod activation_due;
 pub mod activation_facts;
+pub mod activation_organizations;
 pub mod activity;
 pub mod activity_window;
+pub mod adoption;
 pub mod agent;
 pub mod alert;
 pub mod audience;

@@ -273,3 +273,31 @@ pub async fn find(
     .fetch_all(db)
     .await
 }
+
+/// People that a text names, and by what: their number, the id of a record of a source, an external id, or an address (given as typed and
+/// as identities have it). Archived ones, too.
+pub async fn named(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    source_id: i64,
+    text: &str,
+    address: Option<&str>,
+) -> Result<Vec<(String, i64)>> {
+    sqlx::query_as(
+        "SELECT 'number' AS way, id FROM person WHERE workspace_id = $1 AND id::text = $3
+         UNION SELECT 'number', person_id FROM person_alias WHERE workspace_id = $1 AND alias_id::text = $3
+         UNION SELECT 'record', person_id FROM person_source WHERE workspace_id = $1 AND source_id = $2 AND record_id = $3
+         UNION SELECT 'external id', id FROM person WHERE workspace_id = $1 AND lower(external_id) = lower($3)
+         UNION SELECT 'external id', person_id FROM identity
+               WHERE workspace_id = $1 AND kind = 'external_id' AND value IN ($3, lower($3))
+         UNION SELECT 'address', id FROM person WHERE workspace_id = $1 AND lower(email) IN (lower($3), $4)
+         UNION SELECT 'address', person_id FROM identity WHERE workspace_id = $1 AND kind = 'email' AND value = $4
+         ORDER BY way, id LIMIT 100",
+    )
+    .bind(workspace_id)
+    .bind(source_id)
+    .bind(text)
+    .bind(address)
+    .fetch_all(db)
+    .await
+}

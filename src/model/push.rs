@@ -83,6 +83,8 @@ pub struct Row {
     pub wanted: Result<Wanted, Fault>,
     /// Digest of `wanted` and of what finds the record.
     pub digest: i64,
+    /// Whether the ledger has the row, and if so the digest of what was last confirmed: None while something newer is on its way.
+    pub last: Option<Option<i64>>,
 }
 
 /// Why a record is not written, or was refused.
@@ -150,6 +152,19 @@ pub struct TargetField {
     pub pattern: Option<String>,
     /// Characters it takes at most.
     pub max_chars: Option<usize>,
+}
+
+/// The kind of a field whose type the account does not tell.
+pub const UNKNOWN: &str = "unknown";
+
+/// What an account's custom fields are, as a list, when it does not tell them: one field of that name after their prefix.
+pub const ANY_FIELD: &str = "*";
+
+impl TargetField {
+    /// A custom field of which nothing is known but its name.
+    pub fn unknown(name: String) -> TargetField {
+        TargetField { name, kind: UNKNOWN.into(), active: true, options: Vec::new(), pattern: None, max_chars: None }
+    }
 }
 
 /// The state of a record in a run.
@@ -311,6 +326,9 @@ pub struct RunCounts {
     pub would_clear: u64,
     /// Records it would create, likewise.
     pub would_create: u64,
+    /// How rows and records meet, by the names of `rules::activation::adoption`; of a first sync only.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub adoption: BTreeMap<String, u64>,
     /// Changed records for which an operator has said yes, of runs that are always on.
     pub approved: u64,
     /// Records by state when it ended, and by class where they failed: `updated`, `failed`, `failed.agent`.
@@ -328,6 +346,9 @@ pub struct Written {
     pub was: Value,
     /// When it was confirmed.
     pub at: DateTime<Utc>,
+    /// When it was sent: what Zendesk had earlier knows nothing of it. None of what was written before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<DateTime<Utc>>,
 }
 
 /// What we added to a record and therefore may remove.
@@ -353,7 +374,8 @@ pub struct Delivered {
     pub digest: i64,
     /// Values of ours that Zendesk confirmed.
     pub written: BTreeMap<String, Written>,
-    /// Values on their way, or of which nobody knows whether they arrived.
+    /// Values on their way, or of which nobody knows whether they arrived; beside them `tags` and `organizations` that are, and
+    /// `sent`: since when, and what stood there before.
     pub pending: Values,
     /// What we may remove.
     pub owned: Owned,

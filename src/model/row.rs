@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A row as the CDP has it.
 #[derive(Debug, Clone, Default)]
 pub struct RowFacts {
-    /// The person; None when the row is no person's, or the person is archived or gone.
+    /// The person; None when the row is no person's, or the person is gone.
     pub person: Option<PersonFacts>,
     /// The organization, where organizations are the target; None when it is deleted.
     pub organization: Option<OrganizationRow>,
@@ -26,6 +26,8 @@ pub struct RowFacts {
 pub struct PersonFacts {
     /// Number.
     pub id: i64,
+    /// Archived people are in nothing: of them only is known where they can be left.
+    pub archived: bool,
     /// System fields that are needed.
     pub system: PerField<Option<String>>,
     /// Custom fields that are needed and there.
@@ -81,12 +83,14 @@ pub struct Given {
     pub person_id: Option<i64>,
     /// The record.
     pub record_id: Option<String>,
-    /// Names of the fields that have a value of ours.
+    /// Names of the fields that have a value of ours, of those at least that are needed.
     pub written: Vec<String>,
     /// Tags that are ours.
     pub tags: Vec<String>,
     /// Organizations whose memberships are ours.
     pub organizations: Vec<String>,
+    /// Digest of what was last confirmed; None while something newer is on its way, so that nobody takes the row for what it was before.
+    pub digest: Option<i64>,
 }
 
 /// What has to be read of a person for an activation's mappings and key.
@@ -102,4 +106,6 @@ pub struct Needed {
     pub rollups: BTreeSet<String>,
     /// Organizations.
     pub organizations: bool,
+    /// Target fields of which it has to be known whether they have a value of ours.
+    pub written: Vec<String>,
 }

@@ -351,12 +351,17 @@ pub fn user_changes(before: &UserState, record: &PersonRecord) -> Vec<ActivityDr
             origin,
         })
     };
-    let plain = |kind, at, key: &str| new(kind, at, key.to_owned(), json!({})).into_iter().collect();
     let was_customer = matches!(before.status.as_str(), "active" | "suspended");
     match (before.existed, record.status.is_customer()) {
-        (false, true) => return plain(ActivityType::UserCreated, record.created_at, "created"),
+        (false, true) => {
+            let created = new(ActivityType::UserCreated, record.created_at, "created".to_owned(), json!({}));
+            return created.into_iter().collect();
+        }
         (true, false) if was_customer && record.status.is_gone() => {
-            return plain(ActivityType::UserDeleted, record.updated_at, "deleted");
+            // Whom the organization lost: nothing else tells once the record has none.
+            let attributes = before.organization.as_ref().map_or(json!({}), |id| json!({ "organization": id }));
+            let deleted = new(ActivityType::UserDeleted, record.updated_at, "deleted".to_owned(), attributes);
+            return deleted.into_iter().collect();
         }
         (_, false) => return Vec::new(),
         (true, true) => {}

@@ -1,5 +1,6 @@
 //! `activation`: what of the CDP becomes which fields in Zendesk.
 
+mod adoption;
 mod define;
 mod records;
 mod report;

@@ -1,13 +1,16 @@
 //! `activation records`, and the records of plans and tests: what was, what is sent, what became of it.
 
-use crate::cli::error::usage;
+use super::adoption;
+use super::report::result_words;
+use crate::cli::error::{failed, usage};
 use crate::cli::output::{Format, Table, note, plain, say, say_json};
 use crate::cli::session::{Session, told};
 use crate::db;
 use crate::db::push_record::{Record, Which};
 use crate::db::push_run::Run;
-use crate::model::activation::Activation;
-use crate::model::push::{RecordState, Remote};
+use crate::model::activation::{Activation, Rows, Target};
+use crate::model::push::{Fault, RecordState, Remote, RunState};
+use crate::pipeline::activate::preflight::Preflight;
 use crate::pipeline::activate::{control, send};
 use crate::zendesk::push::{self, Call};
 use serde_json::{Value, json};
@@ -53,7 +56,7 @@ const COLUMNS: [&str; 9] = ["row", "record", "state", "class", "field", "reason"
 pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
     let mut db = session.db().await?;
     let run = control::find(&mut db, session.workspace, args.run).await?.0;
-    let keys = control::keys_of(&mut db, session.workspace, args.key.as_deref()).await?;
+    let keys = control::keys_of(&mut db, &run, args.key.as_deref()).await?;
     let states: Vec<RecordState> = args.state.into_iter().collect();
     let which = Which { states: &states, class: args.class.as_deref(), keys: keys.as_deref() };
     let most = args.limit.unwrap_or(if args.csv || args.format.json { usize::MAX } else { SHOWN });
@@ -79,7 +82,8 @@ pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
     match (args.csv, args.format.json) {
         (true, _) => {}
         (_, true) => say_json(&Value::Array(rows)),
-        _ if shown == 0 => say("There is no such record."),
+        _ if shown == 0 && args.key.is_none() => say("There is no such record."),
+        _ if shown == 0 => {}
         _ => table.print(),
     }
     if more {
@@ -87,8 +91,8 @@ pub async fn list(session: &Session, args: &Records) -> anyhow::Result<()> {
     }
     if shown == 0 && args.key.is_some() {
         return Err(usage(
-            format!("run {} has no such record", run.id),
-            "rows that need no change are counted, not stored",
+            format!("run {} has no such record of {}", run.id, plain(args.key.as_deref().unwrap_or_default())),
+            "rows for which Zendesk was last given the same are counted, not stored; without --key all others are listed",
         ));
     }
     Ok(())
@@ -126,6 +130,7 @@ fn changes_beside_values(record: &Record) -> Vec<String> {
 fn short(value: &Value) -> String {
     match value {
         Value::Null => "(none)".to_owned(),
+        Value::String(text) if text.is_empty() => "(none)".to_owned(),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
@@ -193,86 +198,89 @@ fn as_json(record: &Record) -> Value {
 }
 
 /// Prints what a plan found: each record with each field before and after.
-pub async fn planned(session: &Session, run: &Run, format: Format) -> anyhow::Result<()> {
+pub async fn planned(session: &Session, run: &Run) -> anyhow::Result<()> {
     let mut db = session.db().await?;
-    let (mut after, mut left) = (0, if format.json { usize::MAX } else { SHOWN });
-    let (mut table, mut rows) = (Table::new(&["row", "record", "field", "before", "after"]), Vec::new());
-    loop {
-        let page = db::push_record::page(&mut db, session.workspace, run.id, &Which::default(), after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        if format.json {
-            rows.extend(page.iter().map(as_json));
-            continue;
-        }
-        for record in page.iter().take(left) {
-            lines(record, &mut table);
-        }
-        left = left.saturating_sub(page.len());
-        if left == 0 {
-            break;
-        }
-    }
-    if format.json {
-        say_json(&json!({
-            "plan": run.id, "state": run.state.as_str(), "asks": run.asks, "looked_at": run.counts.looked_at,
-            "as_last_given": run.counts.same, "would_change": run.counts.would_change, "would_clear": run.counts.would_clear,
-            "would_create": run.counts.would_create, "records": rows,
-        }));
+    let page =
+        db::push_record::page(&mut db, session.workspace, run.id, &Which::default(), 0, SHOWN as i64 + 1).await?;
+    if page.is_empty() {
         return Ok(());
     }
-    if run.counts.would_change + run.counts.would_create > 0 || after > 0 {
-        table.print();
+    let (mut table, mut faults) = (Vec::new(), Table::new(&["row", "record", "field", "not to be sent", "why"]));
+    let mut faulty = false;
+    for record in page.iter().take(SHOWN) {
+        let id = record.record_id.as_deref().unwrap_or("(none)");
+        if let Some(fault) = &record.fault {
+            let field = fault.field.as_deref().unwrap_or_default();
+            faults.row([&record.row_key, id, field, record.state.as_str(), &fault.reason]);
+            faulty = true;
+        }
+        table.extend(lines(record));
+    }
+    if !table.is_empty() {
+        let mut all = Table::new(&["row", "record", "field", "before", "after"]);
+        table.into_iter().for_each(|line| _ = all.row(line));
+        all.print();
         say("");
     }
-    if left == 0 {
+    if faulty {
+        faults.print();
+        say("");
+    }
+    if page.len() > SHOWN {
         note(format_args!("Not all are shown: deskbridge activation records {} --csv\n", run.id));
     }
     Ok(())
 }
 
-fn lines(record: &Record, table: &mut Table) {
-    let id = record.record_id.clone().unwrap_or_else(|| "(new)".to_owned());
-    if let Some(fault) = &record.fault {
-        let field = fault.field.clone().unwrap_or_default();
-        table.row([record.row_key.clone(), id, field, record.state.as_str().to_owned(), fault.reason.clone()]);
-        return;
+/// The same as JSON, with all records, and with what the look at the fields found.
+pub async fn planned_json(session: &Session, run: &Run, looked: &Preflight) -> anyhow::Result<()> {
+    let mut db = session.db().await?;
+    let (mut after, mut rows, mut ok) = (0, Vec::new(), run.state != RunState::Failed);
+    loop {
+        let page = db::push_record::page(&mut db, session.workspace, run.id, &Which::default(), after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        ok &= page.iter().all(|record| record.state != RecordState::Failed);
+        rows.extend(page.iter().map(as_json));
     }
-    let Some(changes) = &record.changes else { return };
-    let was = before(record).unwrap_or_default();
-    let none = Value::Null;
-    let mut line = |field: &str, before: String, after: String| {
-        table.row([record.row_key.clone(), id.clone(), field.to_owned(), before, after]);
-    };
-    for (field, value) in &changes.values {
-        line(field, short(was.values.get(field).unwrap_or(&none)), short(value));
-    }
-    for tag in &changes.add_tags {
-        line("tag", String::new(), tag.clone());
-    }
-    for tag in &changes.remove_tags {
-        line("tag", tag.clone(), String::new());
-    }
-    for organization in &changes.join {
-        line("organization", String::new(), organization.clone());
-    }
-    for organization in &changes.leave {
-        line("organization", organization.clone(), String::new());
-    }
+    let problem = |fault: &Fault| json!({"field": fault.field, "class": fault.class, "reason": fault.reason});
+    say_json(&json!({
+        "plan": run.id, "state": run.state.as_str(), "asks": run.asks, "looked_at": run.counts.looked_at,
+        "as_last_given": run.counts.same, "would_change": run.counts.would_change, "would_clear": run.counts.would_clear,
+        "would_create": run.counts.would_create, "adoption": adoption::as_json(&adoption::of(&mut db, run).await?),
+        "problems": looked.problems.iter().map(problem).collect::<Vec<_>>(), "remarks": looked.remarks, "records": rows,
+    }));
+    told(ok)
 }
 
-/// Shows what a test sent, its job and its result.
-pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Result<()> {
+/// What is to change of a record: its row, its id, a field, before and after.
+fn lines(record: &Record) -> Vec<[String; 5]> {
+    let Some(changes) = record.changes.as_ref().filter(|_| record.fault.is_none()) else { return Vec::new() };
+    let id = record.record_id.clone().unwrap_or_else(|| "(new)".to_owned());
+    let was = before(record).unwrap_or_default();
+    let had = |field: &str| short(was.values.get(field).unwrap_or(&Value::Null));
+    let line = |field: &str, before: String, after: String| {
+        [record.row_key.clone(), id.clone(), field.to_owned(), before, after]
+    };
+    let mut lines: Vec<_> = changes.values.iter().map(|(field, value)| line(field, had(field), short(value))).collect();
+    for (what, come, go) in
+        [("tag", &changes.add_tags, &changes.remove_tags), ("organization", &changes.join, &changes.leave)]
+    {
+        lines.extend(come.iter().map(|one| line(what, String::new(), one.clone())));
+        lines.extend(go.iter().map(|one| line(what, one.clone(), String::new())));
+    }
+    lines
+}
+
+/// Shows what a test sent, its job and its result; `key` is what was asked for.
+pub async fn tested(session: &Session, run: &Run, key: &str, format: Format) -> anyhow::Result<()> {
     let mut db = session.db().await?;
+    let (run, one) = control::find(&mut db, session.workspace, run.id).await?;
     let records = db::push_record::page(&mut db, session.workspace, run.id, &Which::default(), 0, PAGE).await?;
     if records.is_empty() {
-        return Err(usage(
-            "no row has that key",
-            "give the number or address of a person who is in it, or the key of a row",
-        ));
+        return Err(no_row(&run, &one.activation, key));
     }
     let ok = records.iter().all(|record| !matches!(record.state, RecordState::Failed | RecordState::Unknown));
-    let one = control::find(&mut db, session.workspace, run.id).await?.1;
     let mut all = Vec::new();
     for record in &records {
         let call = match record.job_id {
@@ -294,11 +302,14 @@ pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Res
         let sent = request(&one.activation, record, call.as_ref());
         let mut table = Table::new(&[]);
         table.row(["row", &record.row_key]).row(["record", record.record_id.as_deref().unwrap_or("(none)")]);
-        let text = |key: &str| call.as_ref().and_then(|call| call[key].as_str()).unwrap_or("(none)").to_owned();
-        table.row(["request", &sent.as_ref().map_or_else(|| "(none)".to_owned(), |(line, _)| plain(line))]);
-        table.row(["job", &text("remote_job")]).row(["result", record.state.as_str()]);
+        let line = sent.as_ref().map_or_else(|| "(nothing was sent)".to_owned(), |(line, _)| plain(line));
+        table.row(["request", &line]).row(["job", &call.as_ref().map_or_else(|| "(none)".to_owned(), job)]);
+        table.row(["result", result_words(record.state)]);
+        if record.state == RecordState::Unchanged {
+            table.row(["why", "Zendesk has all that is wanted"]);
+        }
         if let Some(fault) = &record.fault {
-            table.row(["why", &fault.reason]);
+            table.row(["why", &[fault.class.as_str(), &fault.reason].join(": ")]);
         }
         for (field, why) in record.kept.iter().flatten() {
             table.row(["kept as it is", &format!("{field}: {why}")]);
@@ -310,6 +321,50 @@ pub async fn tested(session: &Session, run: &Run, format: Format) -> anyhow::Res
         say(plain_json(sent.as_ref().and_then(|(_, body)| body.as_ref())));
     }
     told(ok)
+}
+
+/// Why a test has no record.
+fn no_row(run: &Run, activation: &Activation, key: &str) -> anyhow::Error {
+    if run.counts.withheld > 0 {
+        let what = format!("{key}: nothing was sent: consent or a suppression forbids to write about the person");
+        return failed(
+            what,
+            "deskbridge person show NUMBER tells consents; `consent` in the file is what asks for them",
+        );
+    }
+    let what = format!("{key} has no row in activation {}: nothing was sent", activation.name);
+    match &activation.rows {
+        Rows::Audiences(names) if activation.target == Target::Organizations => failed(
+            what,
+            format!(
+                "its rows are the organizations of who is in {}; the key of one is such as organization:7",
+                names.join(", ")
+            ),
+        ),
+        Rows::Audiences(names) => failed(
+            what,
+            format!(
+                "its rows are who is in {}, or was: deskbridge audience explain AUDIENCE PERSON tells why somebody is not",
+                names.join(", ")
+            ),
+        ),
+        Rows::Query { key, .. } => failed(what, format!("its rows are told apart by column {key} of its query")),
+    }
+}
+
+/// A call and what Zendesk made of it.
+fn job(call: &Value) -> String {
+    let text = |key: &str| call[key].as_str().unwrap_or_default();
+    let job = match text("remote_job") {
+        "" => "answered at once".to_owned(),
+        id => format!("job {id}"),
+    };
+    let state = if call["ended_at"].is_null() { text("state") } else { "done" };
+    [text("call"), &job, state, text("remedy")]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The request that a record was sent by, alone: its line and its body. None where nothing was sent, or memberships, whose ids

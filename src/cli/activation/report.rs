@@ -1,11 +1,13 @@
 //! What a run did: stages with counts and rates.
 
+use super::adoption;
 use crate::cli::output::{Format, Table, distance, plain, say, say_json, time};
 use crate::cli::session::{Session, told};
 use crate::db;
 use crate::db::push_run::Run;
 use crate::model::push::{RecordState, RunKind, RunState};
 use crate::pipeline::activate::control;
+use crate::rules::activation::row::key_word;
 use crate::rules::activation::stage;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -57,6 +59,17 @@ pub async fn progress(db: &mut PgConnection, run: &Run) -> anyhow::Result<String
     })
 }
 
+/// How the records of a run stand, in a line.
+pub async fn in_words(db: &mut PgConnection, run: &Run) -> anyhow::Result<String> {
+    let counts = counts(db, run).await?;
+    let states = RecordState::ALL.into_iter().filter_map(|state| {
+        let number = counts.states.get(state.as_str())?;
+        Some(format!("{number} {}", result_words(state)))
+    });
+    let words = states.collect::<Vec<_>>().join(", ");
+    Ok(if words.is_empty() { "it has no records".to_owned() } else { words })
+}
+
 /// Reports a run; exit code 1 when it failed or something of it did.
 pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result<()> {
     let mut db = session.db().await?;
@@ -65,6 +78,7 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
     let now = session.ctx.clock.now();
     let bad = ["failed", "unknown"].iter().any(|state| counts.states.contains_key(*state));
     let ok = !bad && !matches!(run.state, RunState::Failed);
+    let adoption = adoption::of(&mut db, &run).await?;
     if format.json {
         say_json(&as_json(&run, &one.name, &counts, now));
         return told(ok);
@@ -74,7 +88,8 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
     head.row(["run", &run.id.to_string()]).row(["activation", &one.name]).row(["kind", run.kind.as_str()]);
     head.row(["state", state_words(run.state)]);
     if let Some(asks) = &run.asks {
-        head.row(["asks", asks]);
+        // A plan that is applied has its yes.
+        head.row([if run.kind == RunKind::Plan { "beyond its guards" } else { "asks" }, asks]);
     }
     if let Some(error) = &run.error {
         head.row(["why", error]);
@@ -107,6 +122,7 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
         }
     }
     table.print();
+    adoption::print(&adoption, &run, key_word(&one.activation.key.by));
     next_step(&run, &one.name, bad, &counts);
     told(ok)
 }
@@ -121,11 +137,14 @@ fn next_step(run: &Run, name: &str, bad: bool, counts: &Counts) {
         RunState::Planned if counts.sendable() => say(format_args!(
             "\nSend it: deskbridge activation apply {id}\nLook closer: deskbridge activation records {id}"
         )),
-        RunState::Planned => say("\nNothing is to be sent: what Zendesk was last given is what is wanted."),
+        RunState::Planned if bad => say(format_args!(
+            "\nNothing can be sent. Why: deskbridge activation records {id} --state failed\nOnce mended: deskbridge activation plan {name}"
+        )),
+        RunState::Planned => say("\nNothing is to be sent: Zendesk has what is wanted."),
         _ if bad => say(format_args!(
             "\nWhy: deskbridge activation records {id} --state failed\nOnce mended: deskbridge activation retry {id}"
         )),
-        RunState::Done if run.kind == RunKind::Run && counts.sent > 0 => say(format_args!(
+        RunState::Done if matches!(run.kind, RunKind::Run | RunKind::Plan) && counts.sent > 0 => say(format_args!(
             "\nWhat became of each: deskbridge activation records {id}\nGive back what it replaced: deskbridge activation undo {id}"
         )),
         RunState::Stopped => say(format_args!("\nOnce mended: deskbridge activation restart {id} (activation {name})")),
@@ -133,7 +152,8 @@ fn next_step(run: &Run, name: &str, bad: bool, counts: &Counts) {
     }
 }
 
-fn result_words(state: RecordState) -> &'static str {
+/// What a record's state means for who reads it.
+pub fn result_words(state: RecordState) -> &'static str {
     match state {
         RecordState::Planned => "to be sent",
         RecordState::Read => "would change",
@@ -158,6 +178,7 @@ fn as_json(run: &Run, activation: &str, counts: &Counts, now: DateTime<Utc>) -> 
         "asks": run.asks, "error": run.error, "started_at": run.started_at, "planned_at": run.planned_at, "ended_at": run.ended_at,
         "seconds": (ended_at - run.started_at).as_seconds_f64(), "looked_at": run.counts.looked_at, "as_last_given": run.counts.same,
         "withheld": run.counts.withheld, "sent": counts.sent, "records": states, "classes": counts.classes,
+        "adoption": run.counts.adoption,
         "looked_at_per_second": rate(run.counts.looked_at as i64, run.started_at, planned_at),
         "sent_per_second": rate(counts.sent, planned_at, ended_at),
     })
@@ -180,7 +201,7 @@ pub async fn list(session: &Session, runs: &[Run], format: Format) -> anyhow::Re
             run.id.to_string(),
             name(run),
             run.kind.as_str().to_owned(),
-            run.state.as_str().to_owned(),
+            short_state(run).to_owned(),
             distance(run.started_at, now),
             run.counts.looked_at.to_string(),
             of("created"),
@@ -193,9 +214,18 @@ pub async fn list(session: &Session, runs: &[Run], format: Format) -> anyhow::Re
     }
     match format.json {
         true => say_json(&Value::Array(rows)),
+        false if runs.is_empty() => say("There is no run yet: deskbridge activation plan NAME"),
         false => table.print(),
     }
     Ok(())
+}
+
+/// A run's state in a table: that of what changes is open for an hour, whether something is sent or not.
+pub fn short_state(run: &Run) -> &'static str {
+    match (run.kind, run.state) {
+        (RunKind::Always, RunState::Sending) => "open",
+        (_, state) => state.as_str(),
+    }
 }
 
 /// What a run's state means for who reads it.

@@ -1,17 +1,19 @@
 //! `activation plan`, `apply NUMBER`, `run` and what is done with runs. Commands work beside any daemon, by the same jobs.
 
-use super::{records, report};
+use super::{adoption, records, report};
 use crate::app;
 use crate::cli::error::failed;
 use crate::cli::output::{Format, confirm, count, note, plain, say};
 use crate::cli::session::Session;
 use crate::cli::sync::helper;
 use crate::db;
+use crate::db::push_record::Which;
 use crate::db::push_run::Run;
 use crate::model::push::RunKind;
 use crate::pipeline::activate::{control, stored};
 use crate::worker;
 use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -20,7 +22,7 @@ use tokio::sync::Notify;
 #[derive(Debug, clap::Subcommand)]
 pub enum RunCommand {
     /// Find out what would be sent, and store it: each record before and after. Changes nothing in Zendesk.
-    Plan(OfActivation),
+    Plan(Plan),
     /// Send all rows that differ from what Zendesk was last given.
     Run(OfActivation),
     /// List runs, newest first.
@@ -48,6 +50,18 @@ pub enum RunCommand {
 pub struct OfActivation {
     /// Name of the activation.
     name: String,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// `deskbridge activation plan`.
+#[derive(Debug, clap::Args)]
+pub struct Plan {
+    /// Name of the activation.
+    name: String,
+    /// At a first sync: write every row, and how it meets its record, to this file as CSV; - for stdout.
+    #[arg(long, value_name = "FILE")]
+    adoption_csv: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
 }
@@ -115,7 +129,7 @@ pub struct Undo {
 pub struct Test {
     /// Name of the activation.
     name: String,
-    /// Number or address of a person, or key of the row.
+    /// Number, address or external id of a person, id in Zendesk, or key of the row.
     key: String,
     #[command(flatten)]
     format: Format,
@@ -139,12 +153,7 @@ pub async fn run(session: &Session, command: &RunCommand) -> anyhow::Result<()> 
             let run = control::stop(ctx, workspace, args.run).await?;
             report::run(session, &run, args.format).await
         }
-        RunCommand::Retry(args) => {
-            let tried = control::retry(ctx, workspace, args.run, args.key.as_deref(), args.class.as_deref()).await?;
-            note(format_args!("{} tried again.", count(tried, "record is", "records are")));
-            let run = control::find(&mut *session.db().await?, workspace, args.run).await?.0;
-            followed(session, run, args.format).await
-        }
+        RunCommand::Retry(args) => retry(session, args).await,
         RunCommand::Restart(args) => {
             followed(session, control::restart(ctx, workspace, args.run).await?, args.format).await
         }
@@ -152,8 +161,11 @@ pub async fn run(session: &Session, command: &RunCommand) -> anyhow::Result<()> 
             let skipped = control::skip(ctx, workspace, args.run, &args.key).await?;
             match skipped {
                 0 => Err(failed(
-                    format!("run {} has no open or failed record of that key", args.run),
-                    format!("see deskbridge activation records {}", args.run),
+                    format!(
+                        "run {} has no record {} that is to be sent, failed or is unknown: nothing is left out",
+                        args.run, args.key
+                    ),
+                    format!("deskbridge activation records {} --key {} tells what became of it", args.run, args.key),
                 )),
                 _ => {
                     say(format_args!("{} left out.", count(skipped, "record", "records")));
@@ -165,7 +177,7 @@ pub async fn run(session: &Session, command: &RunCommand) -> anyhow::Result<()> 
         RunCommand::Test(args) => {
             let run = control::test(ctx, workspace, &args.name, &args.key).await?;
             let run = follow(session, run).await?;
-            records::tested(session, &run, args.format).await
+            records::tested(session, &run, &args.key, args.format).await
         }
     }
 }
@@ -176,15 +188,22 @@ pub async fn apply(session: &Session, number: i64, format: Format) -> anyhow::Re
     followed(session, run, format).await
 }
 
-async fn plan(session: &Session, args: &OfActivation) -> anyhow::Result<()> {
+async fn plan(session: &Session, args: &Plan) -> anyhow::Result<()> {
+    let looked = control::look(&session.ctx, session.workspace, &args.name).await?;
     let run = control::start(&session.ctx, session.workspace, &args.name, RunKind::Plan).await?;
     let run = follow(session, run).await?;
-    records::planned(session, &run, args.format).await?;
-    if args.format.json {
-        return Ok(());
+    if let Some(path) = &args.adoption_csv {
+        adoption::csv(session, &run, path).await?;
+        if path == Path::new("-") {
+            return Ok(());
+        }
     }
-    report::run(session, &run, args.format).await?;
-    Ok(())
+    if args.format.json {
+        return records::planned_json(session, &run, &looked).await;
+    }
+    adoption::print_look(&looked);
+    records::planned(session, &run).await?;
+    report::run(session, &run, args.format).await
 }
 
 async fn undo(session: &Session, args: &Undo) -> anyhow::Result<()> {
@@ -195,6 +214,42 @@ async fn undo(session: &Session, args: &Undo) -> anyhow::Result<()> {
     ));
     confirm(args.yes)?;
     followed(session, control::undo(&session.ctx, session.workspace, args.run).await?, args.format).await
+}
+
+/// Tries again what failed, and says what came of it; or why nothing is tried.
+async fn retry(session: &Session, args: &Retry) -> anyhow::Result<()> {
+    let (ctx, workspace) = (&session.ctx, session.workspace);
+    let (key, class) = (args.key.as_deref(), args.class.as_deref());
+    let tried = control::retry(ctx, workspace, args.run, key, class).await?;
+    let mut db = session.db().await?;
+    let run = control::find(&mut db, workspace, args.run).await?.0;
+    if tried > 0 {
+        note(format_args!("{} tried again.", count(tried, "record is", "records are")));
+        drop(db);
+        return followed(session, run, args.format).await;
+    }
+    let keys = control::keys_of(&mut db, &run, key).await?;
+    let which = Which { states: &control::MENDABLE, class, keys: keys.as_deref() };
+    let still = !db::push_record::page(&mut db, workspace, run.id, &which, 0, 1).await?.is_empty();
+    if still {
+        let id = run.id;
+        return Err(failed(
+            format!("nothing of run {id} can be sent again: its rows have the same faults as before"),
+            format!("deskbridge activation records {id} --state failed tells them; mend the data or the file first"),
+        ));
+    }
+    let counts = report::in_words(&mut db, &run).await?;
+    let which = if key.is_some() || class.is_some() { " of that key or class" } else { "" };
+    let what =
+        format!("nothing is to be tried again in run {}: no record{which} failed or is unknown ({counts})", run.id);
+    match which {
+        "" if args.format.json => report::run(session, &run, args.format).await,
+        "" => {
+            say(&what);
+            Ok(())
+        }
+        _ => Err(failed(what, format!("deskbridge activation records {} tells what became of each", run.id))),
+    }
 }
 
 async fn runs(session: &Session, args: &Runs) -> anyhow::Result<()> {

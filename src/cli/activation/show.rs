@@ -1,6 +1,7 @@
 //! What `activation list` and `show` print.
 
-use crate::cli::output::{Format, Table, plain, say, say_json, time, when};
+use super::report;
+use crate::cli::output::{Format, Table, count, plain, say, say_json, time, when};
 use crate::cli::session::Session;
 use crate::db;
 use crate::db::activation::Standing;
@@ -225,13 +226,16 @@ fn print_standing(session: &Session, one: &Told) {
     if let Some(until) = one.waits_until(now) {
         table.row(["waits until", &until]);
     }
-    table.row(["delivered", &format!("{}, {} on the way", standing.delivered, standing.on_the_way)]);
-    table.row(["changed, to be delivered", &standing.due.to_string()]);
+    let delivered = count(standing.delivered, "row", "rows");
+    table.row(["delivered", &format!("{delivered}, {} on the way", standing.on_the_way)]);
+    table.row(["changed, to be delivered", &count(standing.due, "person", "people")]);
     let last = standing.last_run.map(|run| {
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let kind = standing.last_kind.as_deref().unwrap_or_default();
+        let state = standing.last_state.as_deref().and_then(RunState::parse).map_or("?", report::state_words);
+        let state = if kind == "always" && state == report::state_words(RunState::Sending) { "open" } else { state };
         let began = standing.last_started_at.map(|at| when(at, now)).unwrap_or_default();
         let error = standing.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        format!("{run} ({}), {} since {began}{error}", text(&standing.last_kind), text(&standing.last_state))
+        format!("{run} ({kind}): {state}{error}; began {began}")
     });
     table.row(["last run", last.as_deref().unwrap_or("none yet")]);
     if let Some(counts) = standing.last_counts.as_ref().and_then(Value::as_object) {

@@ -30,7 +30,7 @@ pub fn check(truth: &Truth, ours: &Ours, members: &Members, findings: &mut Findi
         findings.check(name(), "unhappy", &status, &fields["unhappy"]);
         if members.inside.contains(&person) {
             findings.check(name(), "open_tickets", &json!(about.open), &fields["open_tickets"]);
-            let rating = about.rated.map_or(Value::Null, |(_, score)| json!(score));
+            let rating = about.rated.map_or(Value::Null, |(.., score)| json!(score));
             findings.check(name(), "last_rating", &rating, &fields["last_rating"]);
         }
     }
@@ -40,7 +40,8 @@ pub fn check(truth: &Truth, ours: &Ours, members: &Members, findings: &mut Findi
 #[derive(Debug, Clone, Default)]
 struct Support {
     open: i64,
-    rated: Option<(i64, String)>,
+    /// When, on which ticket, and how.
+    rated: Option<(i64, i64, String)>,
 }
 
 fn support(truth: &Truth, ours: &Ours) -> BTreeMap<i64, Support> {
@@ -54,9 +55,9 @@ fn support(truth: &Truth, ours: &Ours) -> BTreeMap<i64, Support> {
         }
     }
     for rating in truth.ratings.iter().filter(|rating| matches!(rating["score"].as_str(), Some("good" | "bad"))) {
-        let ticket = rating["ticket_id"].as_i64().and_then(living);
-        if let Some(person) = ticket.and_then(person) {
-            let rated = Some((seconds(&rating["updated_at"]), id(&rating["score"])));
+        let number = rating["ticket_id"].as_i64().unwrap_or_default();
+        if let Some(person) = living(number).and_then(person) {
+            let rated = Some((seconds(&rating["updated_at"]), number, id(&rating["score"])));
             let entry = all.entry(person).or_default();
             entry.rated = entry.rated.take().max(rated);
         }

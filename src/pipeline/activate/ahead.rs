@@ -3,14 +3,14 @@
 
 use super::env::Env;
 use super::look::{Looked, Seen, Way, look};
-use super::results::{self, Final};
 use crate::db;
 use crate::db::push_record::Record;
 use crate::db::push_run::Run;
-use crate::model::push::{RecordState, RunState};
+use crate::model::push::RunState;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::diff::Terms;
 use chrono::{DateTime, Duration, Utc};
+use std::collections::HashSet;
 
 /// For how long what was read counts as what Zendesk has.
 const FRESH: Duration = Duration::seconds(3);
@@ -20,12 +20,12 @@ pub struct Ahead {
     run: i64,
     state: RunState,
     at: DateTime<Utc>,
-    /// How many were taken, with those that wait.
-    pub taken: usize,
-    /// Those that can be decided about.
+    /// The records.
     pub records: Vec<Record>,
     /// Their ids in Zendesk, as far as they are known.
     pub ids: Vec<Option<String>>,
+    /// Those ids that were in a call that had not ended when Zendesk answered: nobody knows what that will leave.
+    pub busy: HashSet<String>,
     /// What was found for them.
     pub looked: Looked,
 }
@@ -37,8 +37,7 @@ impl Ahead {
     }
 }
 
-/// Takes the next records and reads what Zendesk has of them. Those whose record is in a call that has not ended wait for it: nobody
-/// knows what that will leave.
+/// Takes the next records and reads what Zendesk has of them.
 pub async fn read(ctx: &Context, env: &Env, run: &Run, terms: &Terms, limit: usize) -> Result<Ahead, FlowError> {
     let (workspace, source, at) = (env.workspace, env.source.id, ctx.clock.now());
     let records = {
@@ -46,31 +45,13 @@ pub async fn read(ctx: &Context, env: &Env, run: &Run, terms: &Terms, limit: usi
         db::push_record::take(&mut db, workspace, (run.id, source), run.stage, limit as i64).await?
     };
     let way = Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms };
-    let (taken, looked) = (records.len(), look(way, &records).await?);
-    let ids: Vec<Option<String>> = records
-        .iter()
-        .map(|record| match looked.seen.get(&record.seq) {
-            Some(Seen::One(remote)) => Some(remote.id.clone()),
-            _ => record.record_id.clone(),
-        })
-        .collect();
-    let mut ahead = Ahead { run: run.id, state: run.state, at, taken, records: Vec::new(), ids: Vec::new(), looked };
+    let looked = look(way, &records).await?;
+    let id = |record: &Record| match looked.seen.get(&record.seq) {
+        Some(Seen::One(remote)) => Some(remote.id.clone()),
+        _ => record.record_id.clone(),
+    };
+    let ids: Vec<Option<String>> = records.iter().map(id).collect();
     let known: Vec<&str> = ids.iter().flatten().map(String::as_str).collect();
-    let mut db = ctx.pool.acquire().await?;
-    let busy = db::push_sent::busy(&mut db, workspace, source, &known).await?;
-    let mut waiting = Vec::new();
-    for (record, id) in records.into_iter().zip(ids) {
-        match &id {
-            // So that it is not taken again before that call has ended.
-            Some(known) if busy.contains(known) && run.state != RunState::Reading => {
-                waiting.push(Final { record_id: id, ..Final::new(&record, RecordState::Planned) });
-            }
-            _ => {
-                ahead.records.push(record);
-                ahead.ids.push(id);
-            }
-        }
-    }
-    results::write(&mut db, workspace, &waiting, at).await?;
-    Ok(ahead)
+    let busy = db::push_sent::busy(&mut *ctx.pool.acquire().await?, workspace, source, &known).await?;
+    Ok(Ahead { run: run.id, state: run.state, at, records, ids, busy, looked })
 }

@@ -1,5 +1,6 @@
 //! What becomes of a run of which nothing more can be sent now: it ends, asks, or waits; and what stops it before.
 
+use super::adopt;
 use super::env::Env;
 use super::plan;
 use super::stored::Stored;
@@ -55,6 +56,12 @@ pub async fn conclude(ctx: &Context, lease: &Lease, env: &Env, one: &Stored, run
         return Ok(Left::Until(over));
     }
     let mut tx = plan::begin(ctx, lease).await?;
+    // Somebody may have had records of it tried again meanwhile.
+    db::push_run::hold(&mut tx, run.workspace_id, run.id).await?;
+    let open = db::push_tally::open(&mut tx, run.workspace_id, run.id, reach).await?;
+    if open.planned {
+        return Ok(Left::Until(now));
+    }
     if open.later {
         let next = stage::next(run.stage).unwrap_or(stage::ALL);
         let asks = format!("sent to {}; next is {}", stage::words(run.stage), stage::words(next));
@@ -88,6 +95,9 @@ pub async fn end(
 ) -> db::Result<bool> {
     let mut counts = run.counts.clone();
     counts.results.clear();
+    if run.ended_at.is_none() && counts.adoption.is_empty() {
+        counts.adoption = adopt::counts(db, run).await?;
+    }
     for (state, class, count) in db::push_tally::counts(db, run.workspace_id, run.id).await? {
         if let Some(class) = class {
             *counts.results.entry(format!("{state}.{class}")).or_default() += count as u64;

@@ -2,16 +2,16 @@
 //! done by the push job of the source.
 
 use super::conclude::{end, give_up};
+use super::preflight::{self, Preflight};
 use super::rows::{self, Scope};
 use super::start::{self, With};
 use super::stored::{self, ActivationError, Stored};
-use super::{env, plan};
+use super::{env, plan, whom};
 use crate::db;
 use crate::db::push_record::{NewRecord, Record, Which};
 use crate::db::push_run::{Run, Step};
-use crate::model::email::Email;
+use crate::model::activation::{Rows, Target};
 use crate::model::job::JobKind;
-use crate::model::person::IdentityKind;
 use crate::model::push::{Fault, RecordState, Row, RunKind, RunState};
 use crate::pipeline::audience::moment;
 use crate::pipeline::context::Context;
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 const PAGE: i64 = 1_000;
 
 /// What may be tried again, and left out.
-const MENDABLE: [RecordState; 2] = [RecordState::Failed, RecordState::Unknown];
+pub const MENDABLE: [RecordState; 2] = [RecordState::Failed, RecordState::Unknown];
 
 /// A run, with its activation.
 pub async fn find(db: &mut PgConnection, workspace: i64, number: i64) -> Result<(Run, Stored), ActivationError> {
@@ -52,39 +52,40 @@ pub async fn start(ctx: &Context, workspace: i64, name: &str, kind: RunKind) -> 
     Ok(run)
 }
 
-/// Starts a run of one row: a person by number or address, or the key of a row.
+/// Looks at the fields of an activation as they are in its account now; makes none.
+pub async fn look(ctx: &Context, workspace: i64, name: &str) -> Result<Preflight, ActivationError> {
+    let mut db = ctx.pool.acquire().await?;
+    let one = stored::find(&mut db, workspace, name).await?;
+    let source = db::source::get(&mut db, one.source_id).await?;
+    drop(db);
+    let gone = || ActivationError::refused("its source is gone", "delete the activation, or connect the source");
+    Ok(preflight::look(ctx, &source.ok_or_else(gone)?, &one.activation, false).await?)
+}
+
+/// Starts a run of one row: see [`whom`] for what its key may be.
 pub async fn test(ctx: &Context, workspace: i64, name: &str, key: &str) -> Result<Run, ActivationError> {
     let mut tx = ctx.pool.begin().await?;
     let one = stored::find(&mut tx, workspace, name).await?;
-    let keys = row_keys(&mut tx, workspace, key).await?;
-    let run = start::begin(
-        &mut tx,
-        workspace,
-        &one,
-        RunKind::Test,
-        With { keys: Some(&keys), undoes: None },
-        ctx.clock.now(),
-    )
-    .await?;
+    let meant = whom::meant(&mut tx, workspace, one.source_id, key).await?;
+    let of_people = matches!(one.activation.rows, Rows::Audiences(_)) && one.activation.target != Target::Organizations;
+    if of_people && meant.people.is_empty() && meant.rows.len() > 1 {
+        return Err(ActivationError::refused(
+            format!("nobody is known by {key:?}: it was looked for as {}", whom::TRIED),
+            "deskbridge person find TEXT finds people; deskbridge audience members NAME lists those of an audience",
+        ));
+    }
+    if meant.people.len() > 1 {
+        let numbers: Vec<String> = meant.people.iter().map(i64::to_string).collect();
+        return Err(ActivationError::refused(
+            format!("{key:?} is several people: {}", numbers.join(", ")),
+            "give the number of the one that is meant",
+        ));
+    }
+    let with = With { keys: Some(&meant.row_keys()), undoes: None };
+    let run = start::begin(&mut tx, workspace, &one, RunKind::Test, with, ctx.clock.now()).await?;
     wake(&mut tx, &one, ctx.clock.now()).await?;
     tx.commit().await?;
     Ok(run)
-}
-
-/// The rows that somebody may mean: of a person by number or address, by the key of a query, or as rows are named.
-pub async fn row_keys(db: &mut PgConnection, workspace: i64, key: &str) -> Result<Vec<String>, ActivationError> {
-    if key.contains(':') {
-        return Ok(vec![key.to_owned()]);
-    }
-    let mut keys = vec![format!("key:{key}"), format!("organization:{key}")];
-    if let Ok(person) = key.parse::<i64>() {
-        keys.push(format!("person:{}", db::merge::resolve(db, workspace, person).await?));
-    }
-    if let Ok(email) = Email::parse(key) {
-        let found = db::identity::load(db, workspace, &[IdentityKind::Email.as_str()], &[email.key()]).await?;
-        keys.extend(found.iter().map(|found| format!("person:{}", found.person_id)));
-    }
-    Ok(keys)
 }
 
 /// Applies a plan: what it found is sent, unless Zendesk has something else by now.
@@ -159,7 +160,7 @@ pub async fn stop(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
 async fn stop_within(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> Result<(), ActivationError> {
     give_up(db, run, "by hand", now).await?;
     match end(db, run, RunState::Stopped, Some("stopped by hand"), now).await? {
-        true => Ok(()),
+        true => Ok(db::push_run::set_by_hand(db, run.workspace_id, run.id).await?),
         false => Err(moved(run)),
     }
 }
@@ -217,9 +218,11 @@ pub async fn retry(
             return Err(wrong(&run, "began before the definition changed", todo, &one));
         }
     }
-    let keys = keys_of(&mut *ctx.pool.acquire().await?, workspace, key).await?;
+    let keys = keys_of(&mut *ctx.pool.acquire().await?, &run, key).await?;
     let which = Which { states: &MENDABLE, class, keys: keys.as_deref() };
     let mut tx = ctx.pool.begin().await?;
+    // It may have ended since; from here on it cannot.
+    let run = db::push_run::hold(&mut tx, workspace, run.id).await?.ok_or_else(|| moved(&run))?;
     let tried = match run.kind {
         RunKind::Undo => db::push_record::back(&mut tx, workspace, run.id, &which, now).await?,
         _ => form_again(ctx, &mut tx, &run, &one, &which, now).await?,
@@ -288,7 +291,7 @@ fn renewed<'a>(record: &'a Record, row: Option<&'a Row>, gone: &'a Fault) -> New
 pub async fn skip(ctx: &Context, workspace: i64, number: i64, key: &str) -> Result<u64, ActivationError> {
     let (mut tx, now) = (ctx.pool.begin().await?, ctx.clock.now());
     let (run, one) = find(&mut tx, workspace, number).await?;
-    let keys = keys_of(&mut tx, workspace, Some(key)).await?;
+    let keys = keys_of(&mut tx, &run, Some(key)).await?;
     let states = [RecordState::Planned, RecordState::Read, RecordState::Failed, RecordState::Unknown];
     let which = Which { states: &states, class: None, keys: keys.as_deref() };
     let fault = Fault::new("by_hand", "left out by hand");
@@ -298,15 +301,15 @@ pub async fn skip(ctx: &Context, workspace: i64, number: i64, key: &str) -> Resu
     Ok(skipped)
 }
 
-/// What somebody names by a key, and the rows that may be meant.
+/// Rows of a run that somebody may mean by a key, and the key itself: it may be the id of a record, or what found it.
 pub async fn keys_of(
     db: &mut PgConnection,
-    workspace: i64,
+    run: &Run,
     key: Option<&str>,
 ) -> Result<Option<Vec<String>>, ActivationError> {
     let Some(key) = key else { return Ok(None) };
-    let mut keys = row_keys(db, workspace, key).await?;
-    keys.push(key.to_owned());
+    let mut keys = whom::meant(db, run.workspace_id, run.source_id, key).await?.row_keys();
+    keys.push(key.trim().to_owned());
     Ok(Some(keys))
 }
 
@@ -322,8 +325,17 @@ pub async fn undo(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
             &one,
         ));
     }
-    if run.ended_at.is_none() {
+    if run.ended_at.is_none() && run.state != RunState::Planned {
         return Err(wrong(&run, "has not ended", "stop it first: deskbridge activation stop RUN", &one));
+    }
+    let written = Which { states: &[RecordState::Created, RecordState::Updated], ..Which::default() };
+    if db::push_record::page(&mut tx, workspace, run.id, &written, 0, 1).await?.is_empty() {
+        return Err(wrong(
+            &run,
+            "wrote nothing, so that there is nothing to give back",
+            "see deskbridge activation runs NAME",
+            &one,
+        ));
     }
     none_open(&mut tx, workspace, &one, RunKind::Undo).await?;
     if one.paused_at.is_none() {
@@ -354,7 +366,15 @@ async fn none_open(db: &mut PgConnection, workspace: i64, one: &Stored, kind: Ru
         None => Ok(()),
         Some(open) => Err(ActivationError::refused(
             format!("run {} of activation {} has not ended: it is {}", open.id, one.name, open.state.as_str()),
-            format!("wait for it, or end it: deskbridge activation stop {}", open.id),
+            match open.state {
+                RunState::Waiting => {
+                    format!(
+                        "deskbridge activation approve {0} lets it go on, deskbridge activation stop {0} ends it",
+                        open.id
+                    )
+                }
+                _ => format!("wait for it, or end it: deskbridge activation stop {}", open.id),
+            },
         )),
     }
 }

@@ -6,6 +6,7 @@ use crate::model::activation::{Activation, Target};
 use crate::model::push::TargetField;
 use crate::model::source::{Source, SourceState};
 use crate::pipeline::context::{Context, FlowError};
+use crate::rules::activation::preflight::unknown;
 use crate::rules::activation::row::Forming;
 use crate::secret::Sealer;
 use crate::zendesk::client::Client;
@@ -13,8 +14,11 @@ use crate::zendesk::push;
 use chrono::Duration;
 use std::sync::{Arc, PoisonError};
 
-/// For how long the definitions of an account's fields are taken for known. A field that Zendesk refuses is looked at anew at once.
+/// For how long the definitions of an account's fields are taken for known, unless one turns out to be missing.
 const FIELDS_KNOWN_FOR: Duration = Duration::minutes(5);
+
+/// For how long a field is believed not to be there.
+const LACK_KNOWN_FOR: Duration = Duration::seconds(10);
 
 /// An activation, ready to run.
 #[derive(Clone)]
@@ -62,7 +66,7 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     }
     let client = ctx.client(&source)?;
     let activation = stored.activation.clone();
-    let fields = fields(ctx, &source, &client, activation.target).await?;
+    let fields = fields(ctx, &source, &client, &activation).await?;
     let region = Some(ctx.settings.privacy.default_region.as_str()).filter(|region| !region.is_empty());
     let forming = Forming::new(&activation, &fields, region)
         .map_err(|fault| FlowError::State(format!("activation {}: {}", stored.name, fault.reason)))?;
@@ -86,16 +90,44 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     })
 }
 
-/// The target fields of an account, read at most every few minutes.
+/// Whether an activation was opened with the fields that are still taken for known.
+pub fn is_current(ctx: &Context, env: &Env) -> bool {
+    let known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get(&(env.source.id, env.activation.target));
+    known.is_some_and(|(at, fields)| ctx.clock.now() - *at < FIELDS_KNOWN_FOR && env.fields.starts_with(fields))
+}
+
+/// The target fields that an activation may write in its account, read at most every few minutes; sooner when one is not among them, for
+/// it may have been made just now.
 pub async fn fields(
     ctx: &Context,
     source: &Source,
     client: &Client,
+    activation: &Activation,
+) -> Result<Arc<Vec<TargetField>>, FlowError> {
+    let mut listed = listed(ctx, source, client, activation.target, FIELDS_KNOWN_FOR).await?;
+    let has = |name: &str| listed.iter().any(|field| field.name == name);
+    let is_there = activation.mappings.iter().all(|mapping| has(&mapping.to));
+    if !is_there {
+        listed = self::listed(ctx, source, client, activation.target, LACK_KNOWN_FOR).await?;
+    }
+    let unknown = unknown(activation, &listed);
+    if unknown.is_empty() {
+        return Ok(listed);
+    }
+    Ok(Arc::new(listed.iter().cloned().chain(unknown).collect()))
+}
+
+/// The target fields that an account tells, as they were at most so long ago.
+async fn listed(
+    ctx: &Context,
+    source: &Source,
+    client: &Client,
     target: Target,
+    known_for: Duration,
 ) -> Result<Arc<Vec<TargetField>>, FlowError> {
     let (now, key) = (ctx.clock.now(), (source.id, target));
-    let fresh =
-        |(read_at, fields): &(_, Arc<Vec<TargetField>>)| (now - *read_at < FIELDS_KNOWN_FOR).then(|| fields.clone());
+    let fresh = |(read_at, fields): &(_, Arc<Vec<TargetField>>)| (now - *read_at < known_for).then(|| fields.clone());
     let known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(fresh);
     if let Some(known) = known {
         return Ok(known);
@@ -105,7 +137,7 @@ pub async fn fields(
     Ok(read)
 }
 
-/// Makes the next [`open`] read the fields of the source anew: Zendesk refused one, or one was made.
+/// Makes the next [`open`] read the fields of the source anew: one is missing, or one was made.
 pub fn forget_fields(ctx: &Context, source_id: i64) {
     let mut known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
     known.retain(|(source, _), _| *source != source_id);

@@ -1,5 +1,6 @@
 //! Rows compared with what Zendesk was last given: what differs becomes a record of a run.
 
+use super::adopt;
 use super::env::Env;
 use super::rows::{self, Scope};
 use crate::db;
@@ -14,9 +15,13 @@ use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// Rows of a page.
-const PAGE: usize = 5_000;
+/// Rows of a page: as many as are worth a statement a table, and as few as fit a processor's caches.
+const PAGE: usize = 2_000;
+
+/// Pages of one transaction.
+const PAGES: usize = 10;
 
 /// Stands for what is wanted of a row of which nothing can be.
 static NOTHING: Wanted = Wanted { values: Values::new(), tags: BTreeMap::new(), organizations: BTreeMap::new() };
@@ -41,10 +46,7 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
         _ => {
             let keys = keys(run);
             let scope = keys.as_deref().map_or(Scope::All, Scope::Keys);
-            let page = rows::page(&mut tx, env, scope, run.cursor.as_ref(), PAGE, moment(ctx)).await?;
-            counts.withheld += page.withheld as u64;
-            keep(&mut tx, env, run, &page.rows, &mut counts, now).await?;
-            page.next.filter(|_| keys.is_none())
+            pages(ctx, &mut tx, env, run, scope, &mut counts).await?.filter(|_| keys.is_none())
         }
     };
     match &next {
@@ -53,6 +55,33 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
     }
     tx.commit().await?;
     Ok(next.is_some())
+}
+
+/// Looks at some pages, of which the next is read while one is formed by another thread. Answers the cursor behind them.
+async fn pages(
+    ctx: &Context,
+    db: &mut PgConnection,
+    env: &Env,
+    run: &Run,
+    scope: Scope<'_>,
+    counts: &mut RunCounts,
+) -> Result<Option<Value>, FlowError> {
+    let (now, moment, shared) = (ctx.clock.now(), moment(ctx), Arc::new(env.clone()));
+    let (mut cursor, mut left) = (run.cursor.clone(), PAGES);
+    let mut read = Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?);
+    while let Some(facts) = read {
+        (cursor, left) = (facts.next().cloned(), left - 1);
+        let env_there = shared.clone();
+        let forming = tokio::task::spawn_blocking(move || facts.form(&env_there, moment));
+        read = match cursor.is_some() && left > 0 {
+            true => Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?),
+            false => None,
+        };
+        let page = forming.await.map_err(|error| FlowError::State(format!("rows could not be formed: {error}")))?;
+        counts.withheld += page.withheld as u64;
+        keep(db, env, run, &page.rows, counts, now).await?;
+    }
+    Ok(cursor)
 }
 
 /// Looks at these people for a run that is always open.
@@ -75,7 +104,7 @@ pub async fn people(
             break;
         }
     }
-    refuse_twins(db, run, now).await?;
+    refuse_twins(db, env, run, now).await?;
     db::push_run::advance(db, run.workspace_id, run.id, None, &counts).await?;
     Ok(())
 }
@@ -95,18 +124,15 @@ async fn keep(
     counts: &mut RunCounts,
     now: DateTime<Utc>,
 ) -> Result<(), FlowError> {
-    let row_keys: Vec<&str> = rows.iter().map(|row| row.row_key.as_str()).collect();
-    let known = db::delivery::digests(db, env.workspace, env.id, &row_keys).await?;
     let staged = run.stage < stage::ALL && run.kind != RunKind::Always;
     let mut records = Vec::new();
     for row in rows {
-        let last = known.get(&row.row_key);
-        if run.kind == RunKind::Always && !stage::admits(run.stage, &row.row_key, last.is_some()) {
+        if run.kind == RunKind::Always && !stage::admits(run.stage, &row.row_key, row.last.is_some()) {
             continue;
         }
         counts.looked_at += 1;
         // What was asked for one row by hand is looked at in Zendesk even if we believe it is there.
-        if row.wanted.is_ok() && last == Some(&Some(row.digest)) && run.kind != RunKind::Test {
+        if row.wanted.is_ok() && row.last == Some(Some(row.digest)) && run.kind != RunKind::Test {
             counts.same += 1;
             continue;
         }
@@ -114,6 +140,7 @@ async fn keep(
     }
     if run.kind != RunKind::Plan && db::push_record::others_planned(db, env.workspace, env.id, run.id).await? {
         let fault = Fault::new("superseded", "a newer change of the same row took its place");
+        let row_keys: Vec<&str> = rows.iter().map(|row| row.row_key.as_str()).collect();
         db::push_record::supersede(db, env.workspace, env.id, &row_keys, &fault, now).await?;
     }
     db::push_record::insert(db, env.workspace, (run.id, env.id), &records, now).await?;
@@ -144,13 +171,21 @@ pub fn record(row: &Row, stage: i16) -> NewRecord<'_> {
 
 /// Fails rows that share a record: whichever were written last would win, and neither would be right. The row of one who was
 /// merged away gives way to the survivor's.
-async fn refuse_twins(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
+async fn refuse_twins(db: &mut PgConnection, env: &Env, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
     let of_record =
         Fault::new("duplicate_record", "several rows stand for the same record in Zendesk; none is written");
     let of_key = Fault::new("duplicate_key", "several rows have the same key; none is written");
     let merged = Fault::new("merged", "merged into a person whose row stands for the same record");
     db::push_twins::give_way(db, run.workspace_id, run.id, &merged, now).await?;
-    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await
+    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await?;
+    if env.activation.key.create && run.kind != RunKind::Undo {
+        for field in ["email", "external_id"] {
+            let fault =
+                Fault::new("duplicate_value", "several rows would be created with the same value; none is written");
+            db::push_twins::refuse_new(db, run.workspace_id, run.id, (field, &fault), now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// All rows have been looked at: what is to be done is known, and whether it has to be asked for.
@@ -161,7 +196,7 @@ async fn planned(
     counts: &RunCounts,
     now: DateTime<Utc>,
 ) -> Result<(), FlowError> {
-    refuse_twins(db, run, now).await?;
+    refuse_twins(db, env, run, now).await?;
     if run.stage < stage::ALL {
         let ordered = db::push_record::drawn(db, run.workspace_id, run.id, stage::FIRST.iter().sum()).await?;
         let (first, ten) = ordered.split_at(ordered.len().min(stage::FIRST[0] as usize));
@@ -202,6 +237,7 @@ pub async fn weigh(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let would = would(&mut tx, env, run, RecordState::Read, &run.counts).await?;
     let mut counts = run.counts.clone();
     (counts.would_change, counts.would_clear, counts.would_create) = (would.change, would.clear, would.create);
+    counts.adoption = adopt::counts(&mut tx, run).await?;
     let asks = guard::asks(&env.activation.guards, &would);
     let state = match (run.kind, &asks) {
         (RunKind::Plan, _) => RunState::Planned,

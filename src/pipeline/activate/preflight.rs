@@ -1,6 +1,6 @@
 //! Target fields of the account, looked at before anything is sent; missing ones created on request.
 
-use super::env::{Env, fields, forget_fields};
+use super::env::{fields, forget_fields};
 use crate::model::activation::Activation;
 use crate::model::push::Fault;
 use crate::model::source::Source;
@@ -21,13 +21,8 @@ pub struct Preflight {
     pub remarks: Vec<String>,
 }
 
-/// Looks at the fields of an open activation; with `create`, missing custom ones are made with the type that their mapping needs, and
-/// the activation is to be opened anew.
-pub async fn preflight(ctx: &Context, env: &Env, create: bool) -> Result<Preflight, FlowError> {
-    look(ctx, &env.source, &env.activation, create).await
-}
-
-/// The same for one that is not stored yet: so that its fields are there when it is.
+/// Looks at the fields of an activation's account; with `create`, missing custom ones are made with the type that their mapping needs,
+/// and an activation that is open is to be opened anew.
 pub async fn look(
     ctx: &Context,
     source: &Source,
@@ -35,7 +30,7 @@ pub async fn look(
     create: bool,
 ) -> Result<Preflight, FlowError> {
     let client = ctx.client(source)?;
-    let fields = fields(ctx, source, &client, activation.target).await?;
+    let fields = fields(ctx, source, &client, activation).await?;
     let region = Some(ctx.settings.privacy.default_region.as_str()).filter(|region| !region.is_empty());
     let checked = check(activation, &fields, region);
     let (mut problems, mut created) = (checked.problems, Vec::new());

@@ -1,6 +1,8 @@
 //! The rows of an activation, page by page, each with what it wants.
 
 use super::env::Env;
+use super::organizations;
+pub use super::page::{Page, Scope};
 use crate::db;
 use crate::db::activation_facts::{self as facts, Span, These};
 use crate::model::activation::{Rows, Target};
@@ -8,35 +10,47 @@ use crate::model::consent::Channel;
 use crate::model::email::Email;
 use crate::model::filter::Moment;
 use crate::model::person::IdentityKind;
-use crate::model::push::Row;
 use crate::model::row::{Given, PersonFacts, RowFacts, Stay};
 use crate::pipeline::apply::identity_subject;
 use crate::pipeline::context::FlowError;
-use crate::rules::activation::row::{Formed, address};
+use crate::rules::activation::row::{Formed, address, lives};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Which rows are asked for.
-#[derive(Debug, Clone, Copy)]
-pub enum Scope<'a> {
-    /// All of them.
-    All,
-    /// Those of these people.
-    People(&'a [i64]),
-    /// Those of these keys: `person:7`, `organization:3`, `key:A-1`.
-    Keys(&'a [String]),
+/// What rows are formed from.
+pub enum Facts {
+    /// Of people, as it was read: forming rows of it needs no database any more.
+    People(Box<People>),
+    /// Of organizations the rows themselves.
+    Formed(Page),
 }
 
-/// Some rows, ready to be compared.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The rows.
-    pub rows: Vec<Row>,
-    /// Rows of the page that consent or suppression keeps from being written, and of which nothing ever was.
-    pub withheld: usize,
+/// What rows of people are formed from.
+pub struct People {
+    whom: Whom,
+    known: Vec<PersonFacts>,
+    suppressed: HashSet<i64>,
+    keys: Option<Vec<String>>,
+    next: Option<Value>,
+}
+
+impl Facts {
     /// Where the next page begins; None after the last.
-    pub next: Option<Value>,
+    pub fn next(&self) -> Option<&Value> {
+        match self {
+            Facts::People(people) => people.next.as_ref(),
+            Facts::Formed(page) => page.next.as_ref(),
+        }
+    }
+
+    /// The rows.
+    pub fn form(self, env: &Env, moment: Moment) -> Page {
+        match self {
+            Facts::People(people) => form(env, *people, moment),
+            Facts::Formed(page) => page,
+        }
+    }
 }
 
 /// The next rows, at most about so many.
@@ -48,25 +62,36 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
-    let is_query = matches!(env.activation.rows, Rows::Query { .. });
-    if is_query || env.activation.target == Target::Organizations {
-        let what = if is_query { "rows of a query" } else { "rows of organizations" };
-        return Err(FlowError::State(format!("{what} cannot be read yet: only people of audiences can")));
+    Ok(read(db, env, scope, after, limit, moment).await?.form(env, moment))
+}
+
+/// Reads what the next rows are formed from.
+pub async fn read(
+    db: &mut PgConnection,
+    env: &Env,
+    scope: Scope<'_>,
+    after: Option<&Value>,
+    limit: usize,
+    moment: Moment,
+) -> Result<Facts, FlowError> {
+    if matches!(env.activation.rows, Rows::Query { .. }) {
+        return Err(FlowError::State("rows of a query cannot be read yet: only those of audiences can".into()));
+    }
+    if env.activation.target == Target::Organizations {
+        return Ok(Facts::Formed(organizations::page(db, env, scope, after, limit, moment).await?));
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
-    let among = match scope {
-        Scope::All => None,
-        Scope::People(people) => Some(people.to_vec()),
-        Scope::Keys(keys) => Some(people_of(db, env, keys).await?),
+    let (among, keys) = match scope {
+        Scope::All => (None, None),
+        Scope::People(people) => (Some(people.to_vec()), None),
+        Scope::Keys(keys) => (Some(people_of(db, env, keys).await?), Some(keys.to_vec())),
     };
     let span = Span { after, among: among.as_deref(), limit: limit.max(1) as i64 };
     let (whom, next) = whom(db, env, span).await?;
-    let (rows, withheld) = form(db, env, whom, moment).await?;
-    let rows = match scope {
-        Scope::Keys(keys) => rows.into_iter().filter(|row| keys.contains(&row.row_key)).collect(),
-        _ => rows,
-    };
-    Ok(Page { rows, withheld, next: next.map(|person| json!({ "person": person })) })
+    let known = facts::people(db, env.workspace, env.source.id, These::new(&whom.people), &env.forming.needed).await?;
+    let suppressed = suppressed(db, env, &known).await?;
+    let next = next.map(|person| json!({ "person": person }));
+    Ok(Facts::People(Box::new(People { whom, known, suppressed, keys, next })))
 }
 
 /// The people whose rows these are, or were.
@@ -93,7 +118,8 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     for audience in &env.audiences[..of_rows] {
         stays.push(facts::stays(db, env.workspace, *audience, span).await?);
     }
-    let mut given = facts::delivered(db, env.workspace, env.id, span).await?;
+    let written = &env.forming.needed.written;
+    let mut given = facts::delivered(db, env.workspace, env.id, span, written).await?;
     // A list that was cut is complete up to the person before its last one (who may have more rows in the ledger) or that one.
     let full = |length: usize| length as i64 == span.limit;
     let mut ends: Vec<i64> =
@@ -102,8 +128,8 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
         let (first, last) = (given.first().and_then(|row| row.person_id), given.last().and_then(|row| row.person_id));
         if first == last {
             let of_one: Vec<i64> = last.into_iter().collect();
-            given = facts::delivered(db, env.workspace, env.id, Span { among: Some(&of_one), limit: i64::MAX, ..span })
-                .await?;
+            let span = Span { among: Some(&of_one), limit: i64::MAX, ..span };
+            given = facts::delivered(db, env.workspace, env.id, span, written).await?;
             ends.extend(last);
         } else {
             ends.extend(last.map(|last| last - 1));
@@ -126,10 +152,9 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     Ok((Whom { people, stays, given }, end))
 }
 
-/// Forms the rows of these people. Answers them, and how many are withheld.
-async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> Result<(Vec<Row>, usize), FlowError> {
-    let known = facts::people(db, env.workspace, env.source.id, These::new(&whom.people), &env.forming.needed).await?;
-    let suppressed = suppressed(db, env, &known).await?;
+/// Forms rows of people.
+fn form(env: &Env, facts: People, moment: Moment) -> Page {
+    let People { whom, known, suppressed, keys, next } = facts;
     let (mut rows, mut withheld) = (Vec::with_capacity(whom.people.len()), 0);
     let mut known = known.into_iter().peekable();
     let mut stays: Vec<_> = whom.stays.iter().map(|list| list.iter().peekable()).collect();
@@ -151,10 +176,12 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
         facts.given = own;
         let row_key = facts.given.as_ref().map_or_else(|| format!("person:{person}"), |given| given.row_key.clone());
         let is_withheld = env.forming.is_without_consent(&facts) || suppressed.contains(person);
-        let mut taken = HashSet::new();
+        let mut taken = Vec::new();
         match env.forming.form(&row_key, &facts, is_withheld, moment.zone) {
             Formed::Row(row) => {
-                taken.insert(row.record_id.clone());
+                if !others.is_empty() {
+                    taken.push(row.record_id.clone());
+                }
                 rows.push(*row);
             }
             Formed::Withheld => withheld += 1,
@@ -163,9 +190,10 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
         // Rows of those who were merged into the person: their records are left behind, each once, unless the person has them
         // now.
         for other in others {
-            if other.record_id.is_none() || !taken.insert(other.record_id.clone()) {
+            if other.record_id.is_none() || taken.contains(&other.record_id) {
                 continue;
             }
+            taken.push(other.record_id.clone());
             let row_key = other.row_key.clone();
             let facts = RowFacts { given: Some(other), stays: vec![None; facts.stays.len()], ..RowFacts::default() };
             if let Formed::Row(row) = env.forming.form(&row_key, &facts, false, moment.zone) {
@@ -173,18 +201,23 @@ async fn form(db: &mut PgConnection, env: &Env, whom: Whom, moment: Moment) -> R
             }
         }
     }
-    Ok((rows, withheld))
+    if let Some(keys) = keys {
+        rows.retain(|row| keys.contains(&row.row_key));
+    }
+    Page { rows, withheld, next }
 }
 
-/// The person's own row in the ledger, and those of others who were merged into it. Where it has none, the row of another whose record
-/// the person has now becomes its own: what we wrote stays known.
+/// The person's own row in the ledger, and those of others who were merged into it. Its own is that of the record that lives, whosever
+/// it was: what we wrote there stays known.
 fn own_row(person: i64, mut ledger: Vec<Given>, facts: Option<&PersonFacts>) -> (Option<Given>, Vec<Given>) {
     let key = format!("person:{person}");
-    let has = |given: &Given| {
-        let records = facts.into_iter().flat_map(|facts| &facts.records);
-        given.record_id.is_some() && records.map(|(id, _)| Some(id)).any(|id| id == given.record_id.as_ref())
+    let claim = |given: &Given| {
+        let mut records = facts.into_iter().flat_map(|facts| &facts.records);
+        let record = records.find(|(id, _)| Some(id) == given.record_id.as_ref());
+        (record.is_some_and(|(_, status)| lives(status)), given.row_key == key, record.is_some())
     };
-    let own = ledger.iter().position(|given| given.row_key == key).or_else(|| ledger.iter().position(has));
+    let claims = ledger.iter().map(claim).enumerate().filter(|(_, claim)| *claim != (false, false, false));
+    let own = claims.rev().max_by_key(|(_, claim)| *claim).map(|(at, _)| at);
     (own.map(|at| ledger.remove(at)), ledger)
 }
 

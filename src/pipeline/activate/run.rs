@@ -25,9 +25,6 @@ const SOON: Duration = Duration::seconds(5);
 /// While it waits it looks so often whether somebody became due.
 const NAP: std::time::Duration = std::time::Duration::from_millis(250);
 
-/// How long fields of the account are believed to be as they were read.
-const FRESH: Duration = Duration::minutes(5);
-
 /// How long nothing is tried for an activation that failed: as long as it has been failing, within these.
 const HOLD: (Duration, Duration) = (Duration::seconds(10), Duration::minutes(10));
 
@@ -71,7 +68,6 @@ async fn end(ctx: &Context, lease: &Lease, next: Option<DateTime<Utc>>) -> Resul
 struct Opened {
     env: Env,
     print: i64,
-    at: DateTime<Utc>,
 }
 
 struct Work<'a> {
@@ -114,11 +110,11 @@ impl Work<'_> {
 
     /// Takes up whom something changed about.
     async fn take_up(&mut self, source: &Source, one: &Stored) -> Result<bool, FlowError> {
-        let (_, waiting) = {
+        let waits = {
             let mut db = self.ctx.pool.acquire().await?;
-            db::activation_due::waiting(&mut db, source.workspace_id, one.id).await?
+            db::activation_due::any(&mut db, source.workspace_id, one.id).await?
         };
-        if waiting == 0 {
+        if !waits {
             return Ok(false);
         }
         let env = self.open(source, one, None).await?;
@@ -202,15 +198,14 @@ impl Work<'_> {
     async fn open(&mut self, source: &Source, one: &Stored, run: Option<&Run>) -> Result<Env, FlowError> {
         let definition = run.map_or(&one.activation.written, |run| &run.definition);
         let print = digest(&(definition, &source.settings, &source.credentials), 0);
-        let now = self.ctx.clock.now();
         if let Some(opened) = self.envs.get(&one.id)
             && opened.print == print
-            && opened.at + FRESH > now
+            && env::is_current(self.ctx, &opened.env)
         {
             return Ok(opened.env.clone());
         }
         let env = env::open(self.ctx, &start::as_of(one, definition)?).await?;
-        self.envs.insert(one.id, Opened { env: env.clone(), print, at: now });
+        self.envs.insert(one.id, Opened { env: env.clone(), print });
         Ok(env)
     }
 

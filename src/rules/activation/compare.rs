@@ -1,7 +1,7 @@
 //! What an activation says, point by point, and what would change from one definition to another, in words.
 
 use crate::model::activation::{
-    Activation, AudiencePart, Conflict, Key, KeyKind, Mapping, Origin, Phones, RollupPart, Rows, Write,
+    Activation, AudiencePart, Conflict, Key, KeyKind, Mapping, Origin, Phones, RollupPart, Rows, Target, Write,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ pub fn points(of: &Activation) -> Vec<(String, String)> {
         point("title", &of.title),
         point("source", &of.source),
         point("target", of.target.as_str()),
-        point("rows", rows(&of.rows)),
+        point("rows", rows(of)),
     ];
     if let Rows::Query { timeout_secs, max_rows, .. } = &of.rows {
         all.push(point("query", format!("{timeout_secs} s and {max_rows} rows at most")));
@@ -89,9 +89,12 @@ fn point(what: impl Into<String>, said: impl Into<String>) -> (String, String) {
     (what.into(), said.into())
 }
 
-fn rows(rows: &Rows) -> String {
-    match rows {
-        Rows::Audiences(names) => format!("who is or was in {}", names.join(" or ")),
+fn rows(of: &Activation) -> String {
+    match &of.rows {
+        Rows::Audiences(names) => {
+            let whose = if of.target == Target::Organizations { "organizations of " } else { "" };
+            format!("{whose}who is or was in {}", names.join(" or "))
+        }
         Rows::Query { sql, key, .. } => {
             format!("by {key} of: {}", sql.split_whitespace().collect::<Vec<_>>().join(" "))
         }

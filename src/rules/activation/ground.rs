@@ -11,9 +11,9 @@ use crate::model::filter::Field;
 pub enum Kind {
     /// A person.
     People,
-    /// An organization, of people in audiences.
+    /// An organization, of people in audiences or by its number.
     Organizations,
-    /// A row of a query that is no person.
+    /// A row of a query that is neither.
     Columns,
 }
 
@@ -35,6 +35,9 @@ impl<'a> Ground<'a> {
             Rows::Audiences(_) if target == Target::Organizations => Kind::Organizations,
             Rows::Audiences(_) => Kind::People,
             Rows::Query { key, .. } if key == "person_id" => Kind::People,
+            Rows::Query { key, .. } if key == "organization_id" && target == Target::Organizations => {
+                Kind::Organizations
+            }
             Rows::Query { .. } => Kind::Columns,
         };
         Ground { target, rows, kind }

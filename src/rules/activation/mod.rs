@@ -1,5 +1,6 @@
 //! Activations: from a file to what is sent for each record. Decisions only.
 
+pub mod adoption;
 pub mod compare;
 pub mod diff;
 pub mod echo;

@@ -16,6 +16,10 @@ pub fn needs(activation: &Activation) -> BTreeSet<String> {
         all.extend(names.iter().map(|name| format!("audience:{name}")));
     }
     all.extend(activation.consent.map(|channel| format!("consent:{}", channel.as_str())));
+    // What people are called is none of an organization's business.
+    if activation.target == Target::Organizations {
+        all.retain(|need| !need.starts_with("field:"));
+    }
     if activation.memberships || activation.target == Target::Organizations {
         all.insert("organization".to_owned());
     }

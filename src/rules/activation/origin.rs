@@ -1,6 +1,6 @@
 //! What an origin gives for one row.
 
-use super::part::{consent, field_of, full_name, of_organization, rollup, state, stay, text};
+use super::part::{consent, field_in, name_in, rollup, state, stay};
 use super::template::{self, Template};
 use crate::model::activation::{Activation, AudiencePart, Origin, RollupPart, Rows};
 use crate::model::consent::Channel;
@@ -94,17 +94,15 @@ impl Source {
     /// the day there.
     pub fn value(&self, row: &RowFacts, audiences: &[String], zone: Tz) -> Result<Value, Fault> {
         let of_person = |value: &dyn Fn(&PersonFacts) -> Value| row.person.as_ref().map_or(Value::Null, value);
-        Ok(match (self, &row.organization) {
-            (Source::Field(field), Some(organization)) => of_organization(field, organization, zone),
-            (Source::FullName, Some(organization)) => text(organization.name.as_deref()),
-            (Source::Field(field), None) => of_person(&|person| field_of(field, person, zone)),
-            (Source::FullName, None) => of_person(&full_name),
-            (Source::Rollup(kind, part), _) => of_person(&|person| rollup(person, kind, *part, zone)),
-            (Source::Consent(channel), _) => of_person(&|person| consent(state(person, *channel))),
-            (Source::Audience(place, part), _) => stay(row.stays.get(*place).copied().flatten(), *part, zone),
-            (Source::Column(name), _) => row.columns.get(name).cloned().unwrap_or_default(),
-            (Source::Constant(value), _) => value.clone(),
-            (Source::Template(template), _) => template.render(row, audiences, zone)?,
+        Ok(match self {
+            Source::Field(field) => field_in(field, row, zone),
+            Source::FullName => name_in(row),
+            Source::Rollup(kind, part) => of_person(&|person| rollup(person, kind, *part, zone)),
+            Source::Consent(channel) => of_person(&|person| consent(state(person, *channel))),
+            Source::Audience(place, part) => stay(row.stays.get(*place).copied().flatten(), *part, zone),
+            Source::Column(name) => row.columns.get(name).cloned().unwrap_or_default(),
+            Source::Constant(value) => value.clone(),
+            Source::Template(template) => template.render(row, audiences, zone)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::model::activation::{AudiencePart, RollupPart};
 use crate::model::consent::{Channel, ConsentState};
 use crate::model::field::SystemField;
 use crate::model::filter::{Field, Summary};
-use crate::model::row::{OrganizationRow, PersonFacts, Stay};
+use crate::model::row::{OrganizationRow, PersonFacts, RowFacts, Stay};
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub fn consent(state: ConsentState) -> Value {
 }
 
 /// First and last name with a space between; None where there is neither.
-pub fn full_name(person: &PersonFacts) -> Value {
+fn full_name(person: &PersonFacts) -> Value {
     let part = |field: SystemField| person.system[field].as_deref().map(str::trim).filter(|part| !part.is_empty());
     match (part(SystemField::FirstName), part(SystemField::LastName)) {
         (Some(first), Some(last)) => Value::String(format!("{first} {last}")),
@@ -46,7 +46,7 @@ pub fn full_name(person: &PersonFacts) -> Value {
 }
 
 /// A field of a person. Who has no tickets has none open: counts are then 0, the rest is nothing.
-pub fn field_of(field: &Field, person: &PersonFacts, zone: Tz) -> Value {
+fn field_of(field: &Field, person: &PersonFacts, zone: Tz) -> Value {
     match field {
         Field::System(field) => text(person.system[*field].as_deref()),
         Field::Custom(key) => person.fields.get(key).cloned().unwrap_or_default(),
@@ -69,12 +69,29 @@ pub fn field_of(field: &Field, person: &PersonFacts, zone: Tz) -> Value {
 }
 
 /// A field of an organization; what only people have is nothing.
-pub fn of_organization(field: &Field, organization: &OrganizationRow, zone: Tz) -> Value {
+fn of_organization(field: &Field, organization: &OrganizationRow, zone: Tz) -> Value {
     match field {
         Field::System(SystemField::ExternalId) => text(organization.external_id.as_deref()),
         Field::Custom(key) => organization.fields.get(key).cloned().unwrap_or_default(),
         Field::CreatedAt => time(organization.created_at, zone),
         Field::System(_) | Field::Summary(_) => Value::Null,
+    }
+}
+
+/// A field of a row: of its organization, or else of its person; nothing where there is neither.
+pub fn field_in(field: &Field, row: &RowFacts, zone: Tz) -> Value {
+    match (&row.organization, &row.person) {
+        (Some(organization), _) => of_organization(field, organization, zone),
+        (None, Some(person)) => field_of(field, person, zone),
+        (None, None) => Value::Null,
+    }
+}
+
+/// The name of a row: of its organization, or else of its person.
+pub fn name_in(row: &RowFacts) -> Value {
+    match (&row.organization, &row.person) {
+        (Some(organization), _) => text(organization.name.as_deref()),
+        (None, person) => person.as_ref().map_or(Value::Null, full_name),
     }
 }
 

@@ -4,8 +4,10 @@ use super::row::target;
 use super::value::{form, pattern};
 use crate::model::activation::{Activation, AudiencePart, KeyKind, Mapping, Origin, RollupPart, Target};
 use crate::model::filter::{Field, Summary};
-use crate::model::push::{Fault, TargetField};
+use crate::model::push::{ANY_FIELD, Fault, TargetField, UNKNOWN};
+use crate::model::source::SELL_RETIRES;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// What a look at the fields found.
 #[derive(Debug, Default)]
@@ -16,6 +18,17 @@ pub struct Checked {
     pub missing: Vec<TargetField>,
     /// What should be known before it runs.
     pub remarks: Vec<String>,
+}
+
+/// Custom fields that an activation names in an account that does not tell which it has: they cannot be checked. Empty where it does.
+pub fn unknown(activation: &Activation, fields: &[TargetField]) -> Vec<TargetField> {
+    let prefix = format!("{}.", activation.target.custom_prefix());
+    if !fields.iter().any(|field| field.name.strip_prefix(&prefix) == Some(ANY_FIELD)) {
+        return Vec::new();
+    }
+    let names = activation.mappings.iter().map(|mapping| &mapping.to);
+    let custom: BTreeSet<&String> = names.filter(|name| name.starts_with(&prefix)).collect();
+    custom.into_iter().map(|name| TargetField::unknown(name.clone())).collect()
 }
 
 /// Checks the mappings and the key of an activation against the fields of its account.
@@ -33,7 +46,7 @@ pub fn check(activation: &Activation, fields: &[TargetField], region: Option<&st
         checked.refuse(activation, fault, None);
     }
     if activation.target == Target::SellContacts {
-        checked.remarks.push("Zendesk Sell retires on 2027-08-31, and its data are deleted then".into());
+        checked.remarks.push(SELL_RETIRES.into());
     }
     checked
 }
@@ -66,6 +79,10 @@ impl Checked {
         if field.pattern.as_deref().is_some_and(|text| pattern(text).is_none()) {
             self.remarks
                 .push(format!("the pattern of {} cannot be read here: only Zendesk checks its values", mapping.to));
+        }
+        if field.kind == UNKNOWN {
+            let words = "cannot be checked, since the account does not tell its custom fields: a wrong name or value shows in the run";
+            self.remarks.push(format!("{} {words}", mapping.to));
         }
         if mapping.to == "email" {
             self.remarks.push(

@@ -102,9 +102,10 @@ fn rows(place: &Place<'_>, target: Target) -> Result<Rows, ReadError> {
         (None, Some(sql)) => {
             let key = short(&place.need("key", "the column that tells rows apart, such as \"person_id\"")?, 63)?;
             if key == "person_id" && target == Target::Organizations {
-                return Err(
-                    place.problem_at("key", "people are no organizations; give a column that is the organization's")
-                );
+                return Err(place.problem_at(
+                    "key",
+                    "people are no organizations; give \"organization_id\" or a column of its own",
+                ));
             }
             let number = |key, most, usual| place.get(key).map_or(Ok(usual), |place| whole_number(&place, 1, most));
             Ok(Rows::Query {
@@ -151,6 +152,10 @@ fn key(root: &Place<'_>, ground: &Ground<'_>) -> Result<Key, ReadError> {
     let create = place.get("create").map_or(Ok(false), |place| place.truth())?;
     if create && !matches!(by, KeyKind::ExternalId | KeyKind::Email) {
         let why = "records are created by external_id or email only: Zendesk keeps these unique, so none is made twice";
+        return Err(place.problem_at("create", why));
+    }
+    if create && ground.kind == Kind::Organizations {
+        let why = "organizations that the CDP knows are there already; rows of a query with another key can be created";
         return Err(place.problem_at("create", why));
     }
     Ok(Key { by, from, create })

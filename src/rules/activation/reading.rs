@@ -103,6 +103,14 @@ fn a_whole_file() {
     assert_eq!(needed.join(" "), expected);
 }
 
+#[test]
+fn organizations_need_no_fields_of_people() {
+    let map = "[[map]]\nto = \"details\"\ntemplate = \"{{ person.name }} {{ person['zd.seats'] }}\"\n";
+    let read = read(&file("target = \"organizations\"", "", map)).expect("a definition");
+    let needed: Vec<String> = needs(&read).into_iter().collect();
+    assert_eq!(needed, ["audience:a", "audience:b", "organization"]);
+}
+
 /// A small file for users, with these parts put in.
 fn file(top: &str, rows: &str, rest: &str) -> String {
     let rows = if rows.is_empty() { "audiences = [\"a\", \"b\"]" } else { rows };
@@ -133,6 +141,11 @@ fn small_files_are_read() {
             "target = \"organizations\"",
             "",
             "[[map]]\nto = \"organization_fields.x\"\nfrom = \"zd.x\"\n[[map]]\nto = \"details\"\nfrom = \"name\"\n",
+        ),
+        file(
+            "target = \"organizations\"",
+            "query = \"SELECT 1\"\nkey = \"organization_id\"",
+            "[[map]]\nto = \"notes\"\nfrom = \"zd.x\"\n[[map]]\nto = \"details\"\nfrom = \"column.y\"\n",
         ),
         file(
             "target = \"sell_contacts\"\npersonal_data = [\"last_name\"]",
@@ -216,7 +229,7 @@ fn wrong_rows_and_keys() {
     rows(QUERY, "key: missing; expected [key] with by and from, by which a row finds its record");
     check(
         &file("target = \"organizations\"", PEOPLE, MAP),
-        "rows.key: people are no organizations; give a column that is the organization's",
+        "rows.key: people are no organizations; give \"organization_id\" or a column of its own",
     );
     let key = |key: &str, expected: &str| check(&file("", "", &format!("[key]\n{key}\n{MAP}")), expected);
     key("by = \"id\"", "key.by: expected \"record_id\", \"external_id\", \"email\" or a custom field, found \"id\"");
@@ -225,6 +238,14 @@ fn wrong_rows_and_keys() {
     key(
         "by = \"record_id\"\ncreate = true",
         "key.create: records are created by external_id or email only: Zendesk keeps these unique, so none is made twice",
+    );
+    check(
+        &file(
+            "target = \"organizations\"",
+            "",
+            "[key]\nby = \"external_id\"\nfrom = \"external_id\"\ncreate = true\n[[map]]\nto = \"name\"\nfrom = \"name\"",
+        ),
+        "key.create: organizations that the CDP knows are there already; rows of a query with another key can be created",
     );
     key(
         "by = \"email\"\nfrom = \"open_tickets\"",

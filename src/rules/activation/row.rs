@@ -74,6 +74,9 @@ impl Forming {
         for from in mappings.iter().map(|mapping| &mapping.from).chain(key.iter().map(|(from, _)| from)) {
             from.need(&mut needed);
         }
+        let is_status = |from: &Source| matches!(from, Source::Audience(_, AudiencePart::Status));
+        let statuses = mappings.iter().filter(|mapping| is_status(&mapping.from));
+        needed.written = statuses.map(|mapping| mapping.to.clone()).collect();
         let of_rows = match &activation.rows {
             Rows::Audiences(names) => names.len(),
             Rows::Query { .. } => 0,
@@ -93,6 +96,9 @@ impl Forming {
 
     /// Whether the row is in: its person is in one of the audiences, or the query gives it.
     fn is_in(&self, row: &RowFacts) -> bool {
+        if row.person.as_ref().is_some_and(|person| person.archived) {
+            return false;
+        }
         match &self.activation.rows {
             Rows::Audiences(_) => {
                 let inside = row.stays.iter().take(self.of_rows).flatten().any(|stay| stay.exited_at.is_none());
@@ -104,6 +110,10 @@ impl Forming {
 
     /// Forms one row. `withheld`: consent or suppression forbids to write about it.
     pub fn form(&self, row_key: &str, row: &RowFacts, withheld: bool, zone: Tz) -> Formed {
+        // Who was archived before anything was written is left alone.
+        if row.given.is_none() && row.person.as_ref().is_some_and(|person| person.archived) {
+            return Formed::Nothing;
+        }
         if withheld && row.given.is_none() {
             return Formed::Withheld;
         }
@@ -141,13 +151,22 @@ impl Forming {
             None => wanted,
         };
         let digest = digest_of(&wanted, key_value.as_deref(), record_id.as_deref(), row.given.as_ref());
-        Formed::Row(Box::new(Row { row_key: row_key.to_owned(), person_id, record_id, key_value, wanted, digest }))
+        let last = row.given.as_ref().map(|given| given.digest);
+        Formed::Row(Box::new(Row {
+            row_key: row_key.to_owned(),
+            person_id,
+            record_id,
+            key_value,
+            wanted,
+            digest,
+            last,
+        }))
     }
 
     fn nothing_finds(&self) -> Fault {
         match (&self.key, &self.activation.key.by) {
             (None, _) => Fault::new("not_in_zendesk", "no record of the source stands for the person"),
-            (Some(_), by) => Fault::new("no_key", format!("nothing finds the record: the row has no {}", word(by))),
+            (Some(_), by) => Fault::new("no_key", format!("nothing finds the record: the row has no {}", key_word(by))),
         }
     }
 
@@ -261,10 +280,14 @@ fn digest_of(wanted: &Result<Wanted, Fault>, key: Option<&str>, record: Option<&
     }
 }
 
+/// Whether a record of that status is there to be written.
+pub fn lives(status: &str) -> bool {
+    matches!(status, "active" | "suspended")
+}
+
 /// The record of a person: the living one; of several, the one that was written before. Who has none that lives keeps the one that was,
 /// so that nobody who was deleted is created again.
 fn record_of<'a>(person: &'a PersonFacts, known: Option<&'a str>) -> Result<Option<&'a str>, Fault> {
-    let lives = |status: &str| matches!(status, "active" | "suspended");
     let living: Vec<&str> =
         person.records.iter().filter(|(_, status)| lives(status)).map(|(id, _)| id.as_str()).collect();
     match living.as_slice() {
@@ -315,7 +338,8 @@ fn key_form(activation: &Activation, fields: &[TargetField], region: Option<&str
     Form::new(&field, activation.phones, region)
 }
 
-fn word(by: &KeyKind) -> &str {
+/// A key in words.
+pub fn key_word(by: &KeyKind) -> &str {
     match by {
         KeyKind::RecordId => "record id",
         KeyKind::ExternalId => "external id",

@@ -1,6 +1,6 @@
 //! Liquid templates of mappings: parsed once, bounded in time and size.
 //!
-//! They see `person` (system fields, `name`, `created_at`, and custom fields as `person['zd.tier']`), `summary`
+//! They see `person` (system fields, `name`, `created_at`, and custom fields as `person['zd.tier']`; of an organization its own), `summary`
 //! (`summary.open_tickets`), `rollup` (`rollup['zd.ticket.created'].count`, `.first`, `.last`), `audience`
 //! (`audience['unhappy'].status`, `.entered_at`, `.exited_at`) and `row` (the columns of the query). What is known and has no value renders
 //! as nothing; a name that is not known is refused, so that a mistyped one does not clear a field. Names are written out: they say what is
@@ -10,12 +10,12 @@
 //! know the present: the same row gives the same text.
 
 use super::mention::mentions;
-use super::part::{field_of, full_name, rollup, stay};
+use super::part::{field_in, name_in, rollup, stay};
 use crate::model::activation::{AudiencePart, Origin, RollupPart};
 use crate::model::field::SystemField;
 use crate::model::filter::Field;
 use crate::model::push::Fault;
-use crate::model::row::{Needed, PersonFacts, RowFacts};
+use crate::model::row::{Needed, RowFacts, Stay};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use liquid::model::{KString, Value as Liquid};
@@ -86,35 +86,36 @@ impl Template {
 
     /// What it names, with the row's values.
     fn globals(&self, row: &RowFacts, audiences: &[String], zone: Tz) -> Object {
-        let of_person = |value: &dyn Fn(&PersonFacts) -> Value| {
-            row.person.as_ref().map_or(Liquid::Nil, |person| liquid(&value(person)))
-        };
-        let [mut person, mut summary, mut rollups, mut columns]: [Object; 4] = std::array::from_fn(|_| Object::new());
+        let [mut person, mut summary, mut rollups, mut columns, mut stays]: [Object; 5] =
+            std::array::from_fn(|_| Object::new());
         for name in self.names.iter() {
             match name {
                 Origin::Field(field @ Field::Summary(_)) => {
-                    let value = of_person(&|person| field_of(field, person, zone));
+                    let value = liquid(&field_in(field, row, zone));
                     summary.insert(field.name().trim_start_matches("zd.").to_owned().into(), value.clone());
                     person.insert(field.name().to_owned().into(), value);
                 }
                 Origin::Field(field) => {
-                    let value = of_person(&|person| field_of(field, person, zone));
-                    person.insert(field.name().to_owned().into(), value);
+                    person.insert(field.name().to_owned().into(), liquid(&field_in(field, row, zone)));
                 }
-                Origin::FullName => _ = person.insert("name".into(), of_person(&full_name)),
+                Origin::FullName => _ = person.insert("name".into(), liquid(&name_in(row))),
                 Origin::Rollup(kind, _) => _ = rollups.insert(kind.clone().into(), of_rollup(row, kind, zone)),
                 Origin::Column(name) => {
                     if let Some(value) = row.columns.get(name) {
                         columns.insert(name.clone().into(), liquid(value));
                     }
                 }
+                Origin::Audience(name, _) => {
+                    if let Some(place) = audiences.iter().position(|known| known == name) {
+                        stays.insert(name.clone().into(), of_stay(row.stays.get(place).copied().flatten(), zone));
+                    }
+                }
                 _ => {}
             }
         }
-        let all = [("person", person), ("summary", summary), ("rollup", rollups), ("row", columns)];
-        let mut globals: Object = all.into_iter().map(|(name, object)| (name.into(), Liquid::Object(object))).collect();
-        globals.insert("audience".into(), Liquid::Object(of_audiences(row, audiences, zone)));
-        globals
+        let all =
+            [("person", person), ("summary", summary), ("rollup", rollups), ("row", columns), ("audience", stays)];
+        all.into_iter().map(|(name, object)| (KString::from_static(name), Liquid::Object(object))).collect()
     }
 }
 
@@ -124,17 +125,14 @@ fn of_rollup(row: &RowFacts, kind: &str, zone: Tz) -> Liquid {
     Liquid::Object(parts.into_iter().map(|(name, of)| (KString::from_static(name), part(of))).collect())
 }
 
-fn of_audiences(row: &RowFacts, audiences: &[String], zone: Tz) -> Object {
+fn of_stay(known: Option<Stay>, zone: Tz) -> Liquid {
     let parts = [
         ("status", AudiencePart::Status),
         ("entered_at", AudiencePart::EnteredAt),
         ("exited_at", AudiencePart::ExitedAt),
     ];
-    let of = |place: usize| {
-        let known = row.stays.get(place).copied().flatten();
-        parts.into_iter().map(|(name, part)| (KString::from_static(name), liquid(&stay(known, part, zone)))).collect()
-    };
-    audiences.iter().enumerate().map(|(place, name)| (name.clone().into(), Liquid::Object(of(place)))).collect()
+    let value = |part| liquid(&stay(known, part, zone));
+    Liquid::Object(parts.into_iter().map(|(name, part)| (KString::from_static(name), value(part))).collect())
 }
 
 fn liquid(value: &Value) -> Liquid {
@@ -258,7 +256,7 @@ impl fmt::Write for Left {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::row::Stay;
+    use crate::model::row::{OrganizationRow, PersonFacts};
     use serde_json::json;
 
     fn facts() -> RowFacts {
@@ -299,6 +297,15 @@ mod tests {
         check("{{ row.tier }}", "tin");
         check("{% assign t = person['zd.tier'] %}{% if t == 'gold' %}!{% else %}?{% endif %}", "!");
         check("{% case row.tier %}{% when 'tin' %}1{% endcase %}", "1");
+    }
+
+    #[test]
+    fn templates_see_an_organization() {
+        let fields = [("zd.seats".to_owned(), json!(5))].into_iter().collect();
+        let acme = OrganizationRow { name: Some("Acme".into()), fields, ..OrganizationRow::default() };
+        let facts = RowFacts { organization: Some(acme), ..facts() };
+        let text = "{{ person.name }} {{ person.external_id }}{{ person['zd.seats'] }}{{ person['zd.tier'] }}, {{ audience.vips.status }}";
+        assert_eq!(render(text, &facts).as_deref(), Ok("Acme 5, realized"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::state;
 use crate::model::activation::Phones;
 use crate::model::email::Email;
 use crate::model::phone::Phone;
-use crate::model::push::{Fault, TargetField};
+use crate::model::push::{Fault, TargetField, UNKNOWN};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use regex::{Regex, RegexBuilder};
@@ -41,6 +41,8 @@ enum Kind {
     Locale,
     TimeZone,
     ExternalId,
+    /// Nobody knows: values go as they are.
+    Unknown,
 }
 
 impl Kind {
@@ -59,6 +61,7 @@ impl Kind {
             "locale" => Kind::Locale,
             "time_zone" => Kind::TimeZone,
             "external_id" => Kind::ExternalId,
+            UNKNOWN => Kind::Unknown,
             _ if state::is_state(field) => Kind::State,
             _ => Kind::Line,
         }
@@ -117,6 +120,7 @@ impl Form {
             Kind::Options => self.options(value),
             Kind::Integer => self.integer(value),
             Kind::Decimal => self.decimal(value),
+            Kind::Unknown if !(value.is_string() || value.is_object()) => Ok(value.clone()),
             _ => self.of_text(&self.text(value)?),
         }
     }

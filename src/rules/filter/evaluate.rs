@@ -109,7 +109,7 @@ fn of_summary(summary: Summary, facts: &Facts) -> Seen<'_> {
         Summary::LastTicketSubject => Seen::Text(newest().and_then(|ticket| ticket.subject.as_deref())),
         Summary::LastTicketStatus => Seen::Text(newest().and_then(|ticket| ticket.status.as_deref())),
         Summary::LastRating => {
-            let last = tickets.iter().filter(rated).max_by_key(|ticket| ticket.rating_at);
+            let last = tickets.iter().filter(rated).max_by_key(|ticket| (ticket.rating_at, ticket.id));
             Seen::Text(last.and_then(|ticket| ticket.rating.as_deref()))
         }
         Summary::LastRatingAt => Seen::Time(tickets.iter().filter(rated).filter_map(|ticket| ticket.rating_at).max()),

@@ -2,15 +2,15 @@
 
 use super::super::client::Client;
 use super::super::decode::{self, JobRow};
-use super::super::error::ApiError;
+use super::super::error::{ApiError, Kind};
 use super::super::webhooks::encode;
 use super::super::written::Written;
 use super::body::Request;
 use super::call::{Item, Refusal};
 use super::rows::rows;
-use crate::model::activation::KeyKind;
+use crate::model::activation::{KeyKind, Target};
 use crate::model::email::Email;
-use crate::model::push::{Fault, Remote, TargetField};
+use crate::model::push::{ANY_FIELD, Fault, Remote, TargetField};
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::value::RawValue;
@@ -46,11 +46,17 @@ const FIELDS: [(&str, &str); 22] = [
 ];
 
 /// Fields of contacts: those that every account has, and the custom ones. Sell's reference does not list the endpoint of the latter, which
-/// public clients of Sell use: an account without it has none that can be checked.
+/// public clients of Sell use: of an account without it nobody can tell which custom ones it has.
 pub(super) async fn fields(client: &Client) -> Result<Vec<TargetField>, ApiError> {
     let mut fields: Vec<TargetField> = FIELDS.iter().map(|(name, kind)| field(name, kind)).collect();
-    let page = rows(client, "/v2/contact/custom_fields", "items").await?;
-    fields.extend(page.records.iter().filter_map(|raw| decode::contact_field(raw)));
+    match rows(client, "/v2/contact/custom_fields", "items").await {
+        Ok(page) => fields.extend(page.records.iter().filter_map(|raw| decode::contact_field(raw))),
+        Err(ApiError { kind: Kind::NotFound | Kind::Forbidden(_), .. }) => {
+            let prefix = Target::SellContacts.custom_prefix();
+            fields.push(TargetField::unknown(format!("{prefix}.{ANY_FIELD}")));
+        }
+        Err(error) => return Err(error),
+    }
     Ok(fields)
 }
 

@@ -3,6 +3,7 @@
 
 use super::rows::{activation, define_audience};
 use crate::support::{Setup, World};
+use chrono::{DateTime, Utc};
 use deskbridge::clock::Clock;
 use deskbridge::db;
 use deskbridge::db::push_run::{New, Run};
@@ -11,6 +12,7 @@ use deskbridge::model::push::{RunKind, RunState};
 use deskbridge::pipeline::activate::env::Env;
 use deskbridge::pipeline::activate::{plan, run};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 const FILE: &str = r#"
@@ -76,6 +78,7 @@ async fn fill(world: &World, env: &Env, records: &str) {
             "INSERT INTO ticket (workspace_id, source_id, id, person_id, status, created_at, tags, fields, version_at, seen)
              SELECT 1, {source}, n, n, 'open', '{now}', '{{}}', '{{}}', '{now}', 1 FROM numbered WHERE n % 10 = 0"
         ),
+        "SELECT setval(pg_get_serial_sequence('person', 'id'), max(id)) FROM person".into(),
         "VACUUM ANALYZE".into(),
     ] {
         execute(world, sql).await;
@@ -210,11 +213,21 @@ fn limited(users: usize) -> Setup {
 
 /// Ids of so many end users of the account, as a query.
 async fn records(world: &World, count: usize) -> String {
-    let rows = world.sim.get(&format!("state/users?limit={}", count * 2)).await["rows"].clone();
-    let is_customer = |user: &&Value| user["role"] == "end-user" && user["active"] == true;
-    let users = rows.as_array().expect("rows").iter().filter(is_customer);
-    let ids: Vec<String> = users.filter_map(|user| user["id"].as_i64()).take(count).map(|id| id.to_string()).collect();
-    assert_eq!(ids.len(), count, "the account has so many customers");
+    let mut ids = Vec::new();
+    let mut after = 0;
+    while ids.len() < count {
+        let page = world.sim.get(&format!("state/users?limit=10000&after_id={after}")).await;
+        let is_customer = |user: &&Value| user["role"] == "end-user" && user["active"] == true;
+        let users = page["rows"].as_array().expect("rows").iter().filter(is_customer);
+        ids.extend(users.filter_map(|user| user["id"].as_i64()));
+        match page["next_after_id"].as_i64() {
+            Some(next) => after = next,
+            None => break,
+        }
+    }
+    assert!(ids.len() >= count, "the account has {} customers, not {count}", ids.len());
+    ids.truncate(count);
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     format!("SELECT n, id FROM unnest('{{{}}}'::text[]) WITH ORDINALITY AS t(id, n)", ids.join(","))
 }
 
@@ -334,14 +347,21 @@ async fn a_slow_zendesk_is_written_to_at_the_same_rate() {
     assert!((98.0..=100.5).contains(&rate), "{rate}");
 }
 
-/// Changes a person as an applied event does, again and again, at an even pace.
-async fn change(world: &World, daemon: &deskbridge::app::Daemon, people: usize, pace: u64) {
+/// Changes people as applied events do, one after the other, at an even pace. Answers who was changed when: a change is there for
+/// nobody before it is committed, which may have to wait for a page of a first sync that holds the person's row.
+async fn change(
+    world: &World,
+    daemon: &deskbridge::app::Daemon,
+    people: usize,
+    pace: u64,
+) -> Vec<(i64, DateTime<Utc>)> {
     let mut tick = tokio::time::interval(Duration::from_micros(1_000_000 / pace));
+    let mut changed = Vec::new();
     for id in 1..=people as i64 {
         tick.tick().await;
         let now = daemon.ctx.clock.now();
         let mut tx = world.ctx.pool.begin().await.expect("a transaction");
-        sqlx::query("UPDATE person SET first_name = 'Bert', updated_at = $2 WHERE id = $1")
+        sqlx::query("UPDATE person SET first_name = 'Bert' || id, updated_at = $2 WHERE id = $1")
             .bind(id)
             .bind(now)
             .execute(&mut *tx)
@@ -349,50 +369,66 @@ async fn change(world: &World, daemon: &deskbridge::app::Daemon, people: usize, 
             .expect("changed");
         db::audience_touched::note(&mut tx, 1, [(id, "field:first_name")], now).await.expect("noted");
         tx.commit().await.expect("committed");
+        changed.push((id, daemon.ctx.clock.now()));
         daemon.wake.notify_one();
     }
+    changed
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute and a half of real time; DESKBRIDGE_SECONDS, _PACE and _LATENCY_MS say how long, how many a second, how slow Zendesk is"]
-async fn what_changes_is_sent_within_three_seconds() {
+/// Seconds after which each of these changes was sent, in order; those that were not sent yet are left out.
+async fn waits(world: &World, changed: &[(i64, DateTime<Utc>)]) -> Vec<f64> {
+    let calls: Vec<(i64, DateTime<Utc>)> = sqlx::query_as(
+        "SELECT r.person_id, j.sent_at FROM push_record r JOIN push_job j ON j.id = r.job_id
+         WHERE r.person_id IS NOT NULL AND j.sent_at IS NOT NULL ORDER BY j.sent_at",
+    )
+    .fetch_all(&world.ctx.pool)
+    .await
+    .expect("times");
+    let mut sent: HashMap<i64, Vec<DateTime<Utc>>> = HashMap::new();
+    for (person, at) in calls {
+        sent.entry(person).or_default().push(at);
+    }
+    let wait = |(person, at): &(i64, DateTime<Utc>)| {
+        let first = sent.get(person)?.iter().find(|sent_at| *sent_at >= at)?;
+        Some((*first - *at).as_seconds_f64())
+    };
+    let mut waits: Vec<f64> = changed.iter().filter_map(wait).collect();
+    waits.sort_by(f64::total_cmp);
+    waits
+}
+
+/// Changes people at an even pace, while a daemon runs whose clock is the real one.
+async fn change_and_send(beside_first_sync: bool) {
     let pace = number("DESKBRIDGE_PACE", 100);
     let people = number("DESKBRIDGE_SECONDS", 60) * pace;
     let always = format!("{FILE}\n[when]\nalways = true\n[guards]\nmax_changed = 1000000");
     let (world, env) = connected(real(people), &always).await;
+    slow_down(&world).await;
     let ids = records(&world, people).await;
     fill(&world, &env, &ids).await;
-    slow_down(&world).await;
-    // The first reading of the account would hold people's rows for longer than a change in the steady state does.
-    for sql in [
-        "UPDATE activation SET always = true, replan_at = NULL",
-        "DELETE FROM job",
-        "DELETE FROM audience_touched",
-        "DELETE FROM checkpoint",
-    ] {
-        execute(&world, sql.into()).await;
+    execute(&world, "UPDATE activation SET always = true, replan_at = NULL".into()).await;
+    execute(&world, "DELETE FROM audience_touched".into()).await;
+    if !beside_first_sync {
+        execute(&world, "DELETE FROM job".into()).await;
+        execute(&world, "DELETE FROM checkpoint".into()).await;
     }
     let daemon = daemon(&world).await;
-    change(&world, &daemon, people, pace as u64).await;
+    let changed = change(&world, &daemon, people, pace as u64).await;
     let mut pause = tokio::time::interval(Duration::from_millis(100));
-    for _ in 0..600 {
-        if world.count("push_record WHERE state IN ('updated', 'unchanged')").await == people as i64 {
+    let mut late = Vec::new();
+    for _ in 0..1200 {
+        late = waits(&world, &changed).await;
+        let open = world.count("push_record WHERE state IN ('planned', 'sent')").await;
+        if late.len() == people && open == 0 {
             break;
         }
         pause.tick().await;
     }
     daemon.stop().await;
-    let late: Vec<f64> = sqlx::query_scalar(
-        "SELECT extract(epoch FROM min(j.sent_at) - p.updated_at)::float8 AS late FROM person p
-         JOIN push_record r ON r.person_id = p.id JOIN push_job j ON j.id = r.job_id GROUP BY p.id, p.updated_at ORDER BY late",
-    )
-    .fetch_all(&world.ctx.pool)
-    .await
-    .expect("times");
-    let at = |share: f64| late[((late.len() - 1) as f64 * share) as usize];
+    let at = |share: f64| late.get(((late.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(f64::NAN);
     let asked = world.sim.get("requests").await;
     println!(
-        "{} changes at {pace} a second: sent within {:.2} s (half), {:.2} s (99 %), {:.2} s (all); {} calls; 429: {}",
+        "{} of {people} changes at {pace} a second: sent within {:.2} s (half), {:.2} s (99 %), {:.2} s (all); {} calls; 429: {}",
         late.len(),
         at(0.5),
         at(0.99),
@@ -405,6 +441,23 @@ async fn what_changes_is_sent_within_three_seconds() {
             .fetch_all(&world.ctx.pool)
             .await
             .expect("states");
+    println!("records by state: {states:?}; dead letters: {}", world.count("dead_letter").await);
     assert_eq!(late.len(), people, "everybody was sent: {states:?}");
-    assert!(at(0.99) <= 3.0);
+    if !beside_first_sync {
+        assert!(at(0.99) <= 3.0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute and a half of real time; DESKBRIDGE_SECONDS, _PACE and _LATENCY_MS say how long, how many a second, how slow Zendesk is"]
+async fn what_changes_is_sent_within_three_seconds() {
+    change_and_send(false).await;
+}
+
+/// The first sync changes people as well, so that more is to be sent than the limit of a hundred a second takes: nothing may be
+/// lost, but all of it takes as long as the limit makes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes of real time; DESKBRIDGE_SECONDS and DESKBRIDGE_PACE say how long and how many a second"]
+async fn what_changes_beside_a_first_sync_is_sent() {
+    change_and_send(true).await;
 }

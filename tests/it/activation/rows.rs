@@ -37,13 +37,13 @@ pub async fn define_audience(world: &World, name: &str, entry: Value) {
     audience::apply(&world.ctx, 1, &definition).await.expect("applied");
 }
 
-async fn page(world: &World, env: &Env, scope: Scope<'_>, after: Option<&Value>, limit: usize) -> Page {
+pub async fn page(world: &World, env: &Env, scope: Scope<'_>, after: Option<&Value>, limit: usize) -> Page {
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
     rows::page(&mut db, env, scope, after, limit, audience::moment(&world.ctx)).await.expect("a page")
 }
 
 /// All rows, in pages of that size.
-async fn all(world: &World, env: &Env, limit: usize) -> Vec<Row> {
+pub async fn all(world: &World, env: &Env, limit: usize) -> Vec<Row> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let next = page(world, env, Scope::All, after.as_ref(), limit).await;
@@ -56,7 +56,7 @@ async fn all(world: &World, env: &Env, limit: usize) -> Vec<Row> {
     }
 }
 
-fn wanted(row: &Row) -> Value {
+pub fn wanted(row: &Row) -> Value {
     match &row.wanted {
         Ok(wanted) => serde_json::to_value(wanted).expect("JSON"),
         Err(Fault { field, class, .. }) => json!({"field": field, "class": class}),

@@ -32,7 +32,7 @@ async fn world(text: &str) -> World {
 }
 
 /// Runs jobs until none is due; time passes in the account and here while one waits.
-async fn push(world: &World) {
+pub async fn push(world: &World) {
     let jobs = world.run_jobs();
     tokio::pin!(jobs);
     loop {
@@ -48,12 +48,12 @@ async fn push(world: &World) {
     }
 }
 
-async fn look(world: &World, run: &Run) -> Run {
+pub async fn look(world: &World, run: &Run) -> Run {
     control::find(&mut world.ctx.pool.acquire().await.expect("a connection"), 1, run.id).await.expect("the run").0
 }
 
 /// How many records of a run stand how.
-async fn counts(world: &World, run: &Run) -> Vec<(String, i64)> {
+pub async fn counts(world: &World, run: &Run) -> Vec<(String, i64)> {
     let mut db = world.ctx.pool.acquire().await.expect("a connection");
     let all = db::push_tally::counts(&mut db, 1, run.id).await.expect("counts");
     all.into_iter()
@@ -274,6 +274,7 @@ async fn a_run_that_is_stopped_sends_no_more_and_what_is_skipped_stays() {
     let refused = control::start(&world.ctx, 1, "health", RunKind::Run).await;
     assert!(refused.is_err(), "two runs are not open at once");
     control::stop(&world.ctx, 1, first.id).await.expect("stopped");
+    assert_eq!(world.count("push_run WHERE by_hand").await, 1, "nobody needs to be told");
     push(&world).await;
     let stopped = look(&world, &first).await;
     assert_eq!((stopped.state, written(&details(&world).await)), (RunState::Stopped, 1), "{stopped:?}");

@@ -8,7 +8,7 @@ use deskbridge::rules::audience::define;
 use deskbridge::worker;
 use serde_json::{Value, json};
 
-const FILE: &str = r#"
+pub const FILE: &str = r#"
 name = "health"
 source = "acme"
 target = "users"
@@ -34,7 +34,7 @@ audience = "busy"
 "#;
 
 /// Runs jobs until none is due; time passes while one of them waits.
-async fn work(world: &World) {
+pub async fn work(world: &World) {
     let ctx = world.ctx.clone();
     let task = tokio::spawn(async move { while worker::run_due(&ctx).await.expect("jobs run") {} });
     while !task.is_finished() {
@@ -47,7 +47,7 @@ async fn work(world: &World) {
 }
 
 /// Reads every stream again, and delivers until nothing is left to do.
-async fn settle(world: &World) {
+pub async fn settle(world: &World) {
     world.advance(120, 0).await;
     work(world).await;
     lifecycle::resync(&world.ctx, &world.source().await, lifecycle::Resync::Incremental).await.expect("a resync");
@@ -78,7 +78,7 @@ async fn settle(world: &World) {
     panic!("it never settles: {left:#}");
 }
 
-async fn apply(world: &World, text: &str) {
+pub async fn apply(world: &World, text: &str) {
     let activation = read(text).expect("a definition");
     let source = lifecycle::find(&world.ctx, 1, &activation.source).await.expect("the source");
     let checked = preflight::look(&world.ctx, &source, &activation, true).await.expect("looked at");
@@ -139,7 +139,7 @@ async fn a_run_follows_every_reading_of_the_contacts() {
     assert!(before == 0 && runs > 0, "{before} {runs}");
 }
 
-const SELL: &str = r#"
+pub const SELL: &str = r#"
 name = "sales"
 source = "sell"
 target = "sell_contacts"
@@ -163,7 +163,7 @@ to = "custom_fields.Audience"
 audience = "all"
 "#;
 
-async fn sell_world() -> World {
+pub async fn sell_world() -> World {
     let world = World::synced(Setup { users: 0, tickets: 0, account: with_sell, ..Setup::default() }).await;
     world.connect_sell().await;
     for (name, email) in [("Ana Lee", "ana@x.example"), ("Cher", "cher@x.example"), ("Bob Ray", "bob@x.example")] {
@@ -175,7 +175,7 @@ async fn sell_world() -> World {
     world
 }
 
-async fn contacts(world: &World) -> Vec<(String, Value)> {
+pub async fn contacts(world: &World) -> Vec<(String, Value)> {
     let rows = world.sim.get("state/contacts").await["rows"].clone();
     let rows = rows.as_array().expect("rows").iter();
     let mut all: Vec<(String, Value)> = rows
@@ -185,7 +185,7 @@ async fn contacts(world: &World) -> Vec<(String, Value)> {
     all
 }
 
-async fn results(world: &World) -> Value {
+pub async fn results(world: &World) -> Value {
     world
         .value(
             "SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (
