@@ -260,6 +260,7 @@ pub async fn prune(db: &mut PgConnection, workspace_id: i64, before: DateTime<Ut
     for sql in [
         "DELETE FROM push_record WHERE workspace_id = $1 AND run_id = ANY($2)",
         "DELETE FROM push_job WHERE workspace_id = $1 AND run_id = ANY($2)",
+        "DELETE FROM query_row WHERE workspace_id = $1 AND run_id = ANY($2)",
         "DELETE FROM push_run WHERE workspace_id = $1 AND id = ANY($2)",
     ] {
         sqlx::query(sql).bind(workspace_id).bind(&ids).execute(&mut *db).await?;

@@ -12,6 +12,8 @@ mod life;
 mod measure;
 mod organizations;
 mod preflight;
+mod query;
+mod refused;
 mod rows;
 mod runs;
 mod sell;

@@ -107,6 +107,7 @@ pub async fn end(
     let step = Step { state, stage: run.stage, counts: &counts, asks: None, error, now };
     let ended = db::push_run::step(db, run, &step).await?;
     if ended {
+        db::query_rows::forget(db, run.workspace_id, run.id).await?;
         let seconds = (now - run.started_at).as_seconds_f64();
         metrics::histogram!(RUN_DURATION, "kind" => "push", "stream" => run.kind.as_str()).record(seconds);
     }

@@ -3,6 +3,7 @@
 
 use super::conclude::{end, give_up};
 use super::preflight::{self, Preflight};
+use super::queried;
 use super::rows::{self, Scope};
 use super::start::{self, With};
 use super::stored::{self, ActivationError, Stored};
@@ -251,22 +252,37 @@ async fn form_again(
         let Some(last) = records.last() else { return Ok(tried) };
         after = last.seq;
         let keys: Vec<String> = records.iter().map(|record| record.row_key.clone()).collect();
-        let mut formed = HashMap::new();
-        let mut cursor = None;
-        loop {
-            let page = rows::page(db, &env, Scope::Keys(&keys), cursor.as_ref(), PAGE as usize, moment(ctx)).await?;
-            formed.extend(page.rows.into_iter().map(|row| (row.row_key.clone(), row)));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let formed = rows_again(ctx, db, &env, &keys).await?;
         let gone = Fault::new("gone", "the row is not there any more");
         let again: Vec<(i64, NewRecord<'_>)> =
             records.iter().map(|record| (record.seq, renewed(record, formed.get(&record.row_key), &gone))).collect();
         tried += again.iter().filter(|(_, record)| record.state == RecordState::Planned).count() as u64;
         db::push_record::renew(db, run.workspace_id, run.id, &again, now).await?;
     }
+}
+
+/// The rows of these keys as they are now.
+async fn rows_again(
+    ctx: &Context,
+    db: &mut PgConnection,
+    env: &env::Env,
+    keys: &[String],
+) -> Result<HashMap<String, Row>, ActivationError> {
+    let mut rows = Vec::new();
+    if matches!(env.activation.rows, Rows::Query { .. }) {
+        rows = queried::again(ctx, db, env, keys, moment(ctx)).await?.rows;
+    } else {
+        let mut cursor = None;
+        loop {
+            let page = rows::page(db, env, Scope::Keys(keys), cursor.as_ref(), PAGE as usize, moment(ctx)).await?;
+            rows.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(rows.into_iter().map(|row| (row.row_key.clone(), row)).collect())
 }
 
 fn renewed<'a>(record: &'a Record, row: Option<&'a Row>, gone: &'a Fault) -> NewRecord<'a> {

@@ -2,10 +2,12 @@
 
 use super::adopt;
 use super::env::Env;
+use super::queried;
 use super::rows::{self, Scope};
 use crate::db;
 use crate::db::push_record::{NewRecord, Which};
 use crate::db::push_run::{Run, Step};
+use crate::model::activation::Rows;
 use crate::model::job::Lease;
 use crate::model::push::{Fault, RecordState, Remote, Row, RunCounts, RunKind, RunState, Values, Wanted};
 use crate::pipeline::audience::moment;
@@ -43,6 +45,12 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
     let mut counts = run.counts.clone();
     let next = match run.kind {
         RunKind::Undo => undo_page(&mut tx, run, &mut counts, now).await?,
+        _ if matches!(env.activation.rows, Rows::Query { .. }) => {
+            let page = queried::page(&mut tx, env, run, keys(run).as_deref(), PAGE, moment(ctx)).await?;
+            counts.withheld += page.withheld as u64;
+            keep(&mut tx, env, run, &page.rows, &mut counts, now).await?;
+            page.next
+        }
         _ => {
             let keys = keys(run);
             let scope = keys.as_deref().map_or(Scope::All, Scope::Keys);
@@ -110,7 +118,7 @@ pub async fn people(
 }
 
 /// The rows that a run is limited to.
-fn keys(run: &Run) -> Option<Vec<String>> {
+pub fn keys(run: &Run) -> Option<Vec<String>> {
     let keys = run.cursor.as_ref()?.get("keys")?.as_array()?;
     Some(keys.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
