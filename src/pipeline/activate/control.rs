@@ -133,6 +133,10 @@ pub async fn approve(ctx: &Context, workspace: i64, number: i64) -> Result<Run, 
         db::activation::hold(&mut tx, workspace, one.id, None).await?;
     } else if plan::unread(&mut tx, &run, now).await? == 0 {
         reach = stage::next(run.stage).unwrap_or(stage::ALL);
+        // A stage without records is none to ask about again.
+        while reach < stage::ALL && !db::push_tally::open(&mut tx, workspace, run.id, reach).await?.planned {
+            reach = stage::next(reach).unwrap_or(stage::ALL);
+        }
         db::activation::set_stage(&mut tx, workspace, one.id, reach).await?;
     }
     let run = go_on(&mut tx, &run, reach, now).await?;
