@@ -68,7 +68,7 @@ sections! {
     /// `[alerts]`: what operators are told of, and how.
     Alerts {
         check_secs: u64, failing_secs: u64, late_secs: u64, credentials_days: u32, unusual_factor: f64, unusual_floor: u64,
-        webhook_url: String, webhook_secret: SecretText, timeout_secs: u64, tries: u32,
+        webhook_url: SecretText, webhook_secret: SecretText, timeout_secs: u64, tries: u32,
         email_to: Vec<String>, email_from: String, smtp_url: SecretText,
     }
     /// `[retention]`: how long what is kept.
@@ -182,7 +182,7 @@ impl Settings {
         layers.add_environment(environment);
         let secret_key = layers.secret("secret_key", environment, read);
         let previous = layers.secret("previous_secret_keys", environment, read);
-        for key in ["database.url", "alerts.webhook_secret", "alerts.smtp_url"] {
+        for key in ["database.url", "alerts.webhook_url", "alerts.webhook_secret", "alerts.smtp_url"] {
             if let Some(secret) = layers.secret(key, environment, read) {
                 layers.put_secret(key, &secret);
             }

@@ -20,11 +20,12 @@ impl Alerts {
         require(self.credentials_days <= 365, "alerts.credentials_days", "must be at most 365");
         let factor = self.unusual_factor.is_finite() && self.unusual_factor >= 1.0;
         require(factor, "alerts.unusual_factor", "must be 1 or more");
-        let no_url = self.webhook_url.is_empty();
+        let no_url = self.webhook_url.expose().is_empty();
         require(
-            no_url || is_address(&self.webhook_url),
+            no_url || is_address(self.webhook_url.expose()),
             "alerts.webhook_url",
-            "must be https://…, http only for localhost, without user and fragment",
+            "must be https://…, http only for localhost, without user and fragment; set DESKBRIDGE__ALERTS__WEBHOOK_URL or \
+             DESKBRIDGE__ALERTS__WEBHOOK_URL_FILE",
         );
         require(
             no_url || self.webhook_secret.expose().len() >= 16,

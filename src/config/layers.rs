@@ -11,8 +11,14 @@ const PREFIX: &str = "DESKBRIDGE__";
 /// The one secret that is none when it has no password.
 const DATABASE_URL: &str = "database.url";
 /// Settings that may not stand in a file with the others.
-const SECRETS: [&str; 5] =
-    ["secret_key", "previous_secret_keys", DATABASE_URL, "alerts.webhook_secret", "alerts.smtp_url"];
+const SECRETS: [&str; 6] = [
+    "secret_key",
+    "previous_secret_keys",
+    DATABASE_URL,
+    "alerts.webhook_url",
+    "alerts.webhook_secret",
+    "alerts.smtp_url",
+];
 
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]

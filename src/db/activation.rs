@@ -314,6 +314,7 @@ pub async fn delete(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result
          WHERE j.workspace_id = $1 AND r.workspace_id = j.workspace_id AND r.id = j.run_id AND r.activation_id = $2",
         "DELETE FROM push_record WHERE workspace_id = $1 AND activation_id = $2",
         "DELETE FROM push_run WHERE workspace_id = $1 AND activation_id = $2",
+        "DELETE FROM query_row WHERE workspace_id = $1 AND activation_id = $2",
         "DELETE FROM delivery WHERE workspace_id = $1 AND activation_id = $2",
         "DELETE FROM activation_due WHERE workspace_id = $1 AND activation_id = $2",
         "DELETE FROM activation WHERE workspace_id = $1 AND id = $2",

@@ -66,13 +66,9 @@ pub async fn settle(db: &mut PgConnection, workspace_id: i64, activation_id: i64
     Ok(())
 }
 
-/// Since when the one who waits longest has been due, and how many are.
-pub async fn waiting(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    activation_id: i64,
-) -> Result<(Option<DateTime<Utc>>, i64)> {
-    sqlx::query_as("SELECT min(since), count(*) FROM activation_due WHERE workspace_id = $1 AND activation_id = $2")
+/// Whether anybody is due.
+pub async fn any(db: &mut PgConnection, workspace_id: i64, activation_id: i64) -> Result<bool> {
+    sqlx::query_scalar("SELECT EXISTS (SELECT FROM activation_due WHERE workspace_id = $1 AND activation_id = $2)")
         .bind(workspace_id)
         .bind(activation_id)
         .fetch_one(db)

@@ -116,7 +116,7 @@ pub async fn only_there(
          WHERE p.workspace_id = $1 AND p.source_id = $4 AND p.status IN ('active', 'suspended') AND p.record_id > $5
            AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.record_id = p.record_id)
            AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.person_id = p.person_id)
-           AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.activation_id = $2 AND d.record_id = p.record_id)
+           AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.source_id = $4 AND d.record_id = p.record_id AND d.activation_id = $2)
          ORDER BY p.record_id LIMIT $6",
     )
     .bind(workspace_id)
@@ -140,7 +140,7 @@ pub async fn count_only_there(
          WHERE p.workspace_id = $1 AND p.source_id = $4 AND p.status IN ('active', 'suspended')
            AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.record_id = p.record_id)
            AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.person_id = p.person_id)
-           AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.activation_id = $2 AND d.record_id = p.record_id)",
+           AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.source_id = $4 AND d.record_id = p.record_id AND d.activation_id = $2)",
     )
     .bind(workspace_id)
     .bind(activation_id)

@@ -19,9 +19,10 @@ fn unknown(what: &str, word: &str) -> super::Error {
 /// All activations, as far as alerts are judged by them.
 pub async fn activations(db: &mut PgConnection, workspace_id: i64) -> Result<Vec<ActivationFacts>> {
     let rows = sqlx::query(
-        "SELECT a.id, a.name, a.definition, a.error, a.failing_since, a.next_at,
+        "SELECT a.id, a.name, a.definition, a.error, a.failing_since, a.next_at, a.replan_at,
                 a.paused_at IS NULL AND s.paused_at IS NULL AND s.state IN ('syncing', 'connected') AS works,
-                (SELECT min(d.since) FROM activation_due d WHERE d.workspace_id = a.workspace_id AND d.activation_id = a.id) AS due_since
+                (SELECT d.since FROM activation_due d WHERE a.always AND d.workspace_id = a.workspace_id AND d.activation_id = a.id
+                 ORDER BY d.since LIMIT 1) AS due_since
          FROM activation a JOIN source s ON s.id = a.source_id WHERE a.workspace_id = $1 ORDER BY a.name",
     )
     .bind(workspace_id)
@@ -35,6 +36,7 @@ pub async fn activations(db: &mut PgConnection, workspace_id: i64) -> Result<Vec
         error: row.get("error"),
         failing_since: row.get("failing_since"),
         next_at: row.get("next_at"),
+        replan_at: row.get("replan_at"),
         due_since: row.get("due_since"),
     };
     Ok(rows.iter().map(facts).collect())
@@ -43,9 +45,9 @@ pub async fn activations(db: &mut PgConnection, workspace_id: i64) -> Result<Vec
 /// Of every activation the latest runs of each kind that writes, newest first.
 pub async fn runs(db: &mut PgConnection, workspace_id: i64, of_each: i64) -> Result<Vec<RunFacts>> {
     let rows = sqlx::query(
-        "SELECT r.id, r.activation_id, r.kind, r.state, r.counts, r.asks, r.error
+        "SELECT r.id, r.activation_id, r.kind, r.state, r.counts, r.asks, r.error, r.by_hand
          FROM activation a CROSS JOIN unnest(ARRAY['run', 'always', 'undo']) k(kind) CROSS JOIN LATERAL (
-             SELECT id, activation_id, kind, state, counts, asks, error FROM push_run
+             SELECT id, activation_id, kind, state, counts, asks, error, by_hand FROM push_run
              WHERE workspace_id = a.workspace_id AND activation_id = a.id AND push_run.kind = k.kind ORDER BY id DESC LIMIT $2) r
          WHERE a.workspace_id = $1 ORDER BY r.id DESC",
     )
@@ -63,6 +65,7 @@ pub async fn runs(db: &mut PgConnection, workspace_id: i64, of_each: i64) -> Res
             counts: row.try_get::<Json<RunCounts>, _>("counts")?.0,
             asks: row.get("asks"),
             error: row.get("error"),
+            by_hand: row.get("by_hand"),
         })
     };
     rows.iter().map(facts).collect()

@@ -44,6 +44,7 @@ pub mod push_run;
 pub mod push_sent;
 pub mod push_tally;
 pub mod push_twins;
+pub mod query_rows;
 pub mod rate_budget;
 pub mod raw_event;
 pub mod run;

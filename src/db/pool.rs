@@ -135,6 +135,12 @@ pub async fn migrate(pool: &PgPool) -> std::result::Result<(), Unfit> {
     Ok(())
 }
 
+/// Keeps a transaction that waits from being taken for one that was forgotten.
+pub async fn alive(db: &mut sqlx::PgConnection) -> Result<()> {
+    sqlx::query("SELECT 1").execute(db).await?;
+    Ok(())
+}
+
 /// True when the database can be written to.
 pub async fn is_writable(pool: &PgPool) -> Result<bool> {
     sqlx::query_scalar("SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'")

@@ -117,6 +117,15 @@ pub async fn load(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<O
         .await
 }
 
+/// A run, which nobody else moves on until this transaction ends, since it is written.
+pub async fn hold(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<Option<Run>> {
+    sqlx::query_as("UPDATE push_run SET stage = stage WHERE workspace_id = $1 AND id = $2 RETURNING *")
+        .bind(workspace_id)
+        .bind(id)
+        .fetch_optional(db)
+        .await
+}
+
 /// The latest runs, of one activation or of all, newest first.
 pub async fn latest(
     db: &mut PgConnection,
@@ -208,7 +217,7 @@ pub async fn step(db: &mut PgConnection, run: &Run, step: &Step<'_>) -> Result<b
     let ends = matches!(step.state, RunState::Done | RunState::Failed | RunState::Stopped);
     let planned = run.state == RunState::Planning && step.state != RunState::Failed && step.state != RunState::Stopped;
     let moved = sqlx::query(
-        "UPDATE push_run SET state = $4, stage = $5, counts = $6, asks = $7, error = $8,
+        "UPDATE push_run SET state = $4, stage = $5, counts = $6, asks = $7, error = $8, by_hand = false,
                 planned_at = CASE WHEN $9 THEN $11 ELSE planned_at END, ended_at = CASE WHEN $10 THEN $11::timestamptz END
          WHERE workspace_id = $1 AND id = $2 AND state = $3",
     )
@@ -228,6 +237,16 @@ pub async fn step(db: &mut PgConnection, run: &Run, step: &Step<'_>) -> Result<b
     Ok(moved.rows_affected() == 1)
 }
 
+/// Notes that an operator stopped a run, so that nobody needs to be told.
+pub async fn set_by_hand(db: &mut PgConnection, workspace_id: i64, id: i64) -> Result<()> {
+    sqlx::query("UPDATE push_run SET by_hand = true WHERE workspace_id = $1 AND id = $2")
+        .bind(workspace_id)
+        .bind(id)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// Removes runs that ended before a time, with their records. Answers how many; at most `limit`.
 pub async fn prune(db: &mut PgConnection, workspace_id: i64, before: DateTime<Utc>, limit: i64) -> Result<u64> {
     let ids: Vec<i64> = sqlx::query_scalar(
@@ -241,6 +260,7 @@ pub async fn prune(db: &mut PgConnection, workspace_id: i64, before: DateTime<Ut
     for sql in [
         "DELETE FROM push_record WHERE workspace_id = $1 AND run_id = ANY($2)",
         "DELETE FROM push_job WHERE workspace_id = $1 AND run_id = ANY($2)",
+        "DELETE FROM query_row WHERE workspace_id = $1 AND run_id = ANY($2)",
         "DELETE FROM push_run WHERE workspace_id = $1 AND id = ANY($2)",
     ] {
         sqlx::query(sql).bind(workspace_id).bind(&ids).execute(&mut *db).await?;

@@ -21,30 +21,6 @@ pub async fn hold(db: &mut PgConnection, workspace_id: i64, run_id: i64, seqs: &
     Ok(held.into_iter().collect())
 }
 
-/// Rows of a run whose record in Zendesk, or whose key, another row of the run has as well. What an operator skipped does not count.
-pub async fn twins(
-    db: &mut PgConnection,
-    workspace_id: i64,
-    run_id: i64,
-    (rows, records, keys): (&[&str], &[Option<&str>], &[Option<&str>]),
-) -> Result<HashSet<String>> {
-    let twins: Vec<String> = sqlx::query_scalar(
-        "SELECT t.row_key FROM unnest($3::text[], $4::text[], $5::text[]) AS t(row_key, record_id, key_value)
-         WHERE EXISTS (SELECT FROM push_record o WHERE o.workspace_id = $1 AND o.run_id = $2 AND o.record_id = t.record_id
-                         AND o.row_key <> t.row_key AND o.state <> 'skipped')
-            OR EXISTS (SELECT FROM push_record o WHERE o.workspace_id = $1 AND o.run_id = $2
-                         AND lower(o.key_value) = lower(t.key_value) AND o.row_key <> t.row_key AND o.state <> 'skipped')",
-    )
-    .bind(workspace_id)
-    .bind(run_id)
-    .bind(rows)
-    .bind(records)
-    .bind(keys)
-    .fetch_all(db)
-    .await?;
-    Ok(twins.into_iter().collect())
-}
-
 /// Which of these records of Zendesk are in a call of the source that has not ended.
 pub async fn busy(
     db: &mut PgConnection,

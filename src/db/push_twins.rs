@@ -4,6 +4,7 @@ use super::Result;
 use crate::model::push::Fault;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// Leaves out planned rows of people who were merged into one whose own row stands for the same record.
 pub async fn give_way(
@@ -30,6 +31,56 @@ pub async fn give_way(
     .execute(db)
     .await?;
     Ok(left.rows_affected())
+}
+
+/// Rows of a run whose record in Zendesk, or whose key, another row of the run has as well; and whether one of the others was sent
+/// already, or had all that it wanted. What an operator skipped does not count.
+pub async fn of_run(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    (rows, records, keys): (&[&str], &[Option<&str>], &[Option<&str>]),
+) -> Result<HashMap<String, bool>> {
+    let twins: Vec<(String, bool)> = sqlx::query_as(
+        "SELECT t.row_key, bool_or(o.state IN ('sent', 'created', 'updated', 'unchanged', 'unknown'))
+         FROM unnest($3::text[], $4::text[], $5::text[]) AS t(row_key, record_id, key_value) CROSS JOIN LATERAL (
+             SELECT row_key, state FROM push_record
+             WHERE workspace_id = $1 AND run_id = $2 AND record_id = t.record_id AND row_key <> t.row_key AND state <> 'skipped'
+             UNION ALL SELECT row_key, state FROM push_record
+             WHERE workspace_id = $1 AND run_id = $2 AND lower(key_value) = lower(t.key_value) AND row_key <> t.row_key
+               AND state <> 'skipped') o
+         GROUP BY t.row_key",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(rows)
+    .bind(records)
+    .bind(keys)
+    .fetch_all(db)
+    .await?;
+    Ok(twins.into_iter().collect())
+}
+
+/// Of rows and their records in Zendesk: each other row of the activation to which the ledger says that the record was given.
+pub async fn of_ledger(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    (activation_id, source_id): (i64, i64),
+    (rows, records): (&[&str], &[Option<&str>]),
+) -> Result<Vec<(String, String)>> {
+    sqlx::query_as(
+        "SELECT t.row_key, d.row_key FROM unnest($4::text[], $5::text[]) AS t(row_key, record_id)
+         JOIN delivery d ON d.workspace_id = $1 AND d.source_id = $3 AND d.record_id = t.record_id AND d.activation_id = $2
+             AND d.row_key <> t.row_key
+         ORDER BY 1, 2",
+    )
+    .bind(workspace_id)
+    .bind(activation_id)
+    .bind(source_id)
+    .bind(rows)
+    .bind(records)
+    .fetch_all(db)
+    .await
 }
 
 /// Fails planned records of a run that share a record, or a key while their record is not known: `[record, key]` say why.
@@ -68,5 +119,34 @@ pub async fn refuse(
             .execute(&mut *db)
             .await?;
     }
+    Ok(())
+}
+
+/// Fails planned records of a run that may be created and would get the same address or external id, or the same as one that is under
+/// way: Zendesk would make one record of them. Says why.
+pub async fn refuse_new(
+    db: &mut PgConnection,
+    workspace_id: i64,
+    run_id: i64,
+    (field, fault): (&str, &Fault),
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE push_record r SET state = 'failed', field = $3, class = $4, reason = $5, updated_at = $6
+         WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.state = 'planned' AND r.seq = ANY (ARRAY(
+             SELECT t.seq FROM (
+                 SELECT seq, min(row_key) OVER same AS first, max(row_key) OVER same AS last FROM push_record
+                 WHERE workspace_id = $1 AND run_id = $2 AND state IN ('planned', 'sent') AND record_id IS NULL
+                   AND wanted -> 'values' ->> $3 <> ''
+                 WINDOW same AS (PARTITION BY lower(wanted -> 'values' ->> $3))) t WHERE t.first <> t.last))",
+    )
+    .bind(workspace_id)
+    .bind(run_id)
+    .bind(field)
+    .bind(&fault.class)
+    .bind(&fault.reason)
+    .bind(now)
+    .execute(db)
+    .await?;
     Ok(())
 }

@@ -141,7 +141,9 @@ pub struct ActivationFacts {
     pub failing_since: Option<DateTime<Utc>>,
     /// When its clock starts the next run.
     pub next_at: Option<DateTime<Utc>>,
-    /// Since when somebody is due whom nothing was done about.
+    /// Since when all its rows are to be looked at again.
+    pub replan_at: Option<DateTime<Utc>>,
+    /// Since when somebody is due whom nothing was done about, while it is always on.
     pub due_since: Option<DateTime<Utc>>,
 }
 
@@ -162,6 +164,8 @@ pub struct RunFacts {
     pub asks: Option<String>,
     /// Why it failed or was stopped.
     pub error: Option<String>,
+    /// An operator stopped it.
+    pub by_hand: bool,
 }
 
 /// Credentials that have an end.

@@ -18,6 +18,7 @@ pub mod organization;
 pub mod person;
 pub mod phone;
 pub mod push;
+pub mod query;
 pub mod raw_event;
 pub mod record;
 pub mod retention;

@@ -347,6 +347,9 @@ pub struct Written {
     pub was: Value,
     /// When it was confirmed.
     pub at: DateTime<Utc>,
+    /// When it was sent: what Zendesk had earlier knows nothing of it. None of what was written before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<DateTime<Utc>>,
 }
 
 /// What we added to a record and therefore may remove.
@@ -372,7 +375,8 @@ pub struct Delivered {
     pub digest: i64,
     /// Values of ours that Zendesk confirmed.
     pub written: BTreeMap<String, Written>,
-    /// Values on their way, or of which nobody knows whether they arrived.
+    /// Values on their way, or of which nobody knows whether they arrived; beside them `tags` and `organizations` that are, and
+    /// `sent`: since when, and what stood there before.
     pub pending: Values,
     /// What we may remove.
     pub owned: Owned,

@@ -27,7 +27,8 @@ pub fn signature(secret: &SecretText, timestamp: i64, body: &[u8]) -> String {
 /// Sends by HTTP POST. Follows no redirects, uses no proxy, reads nothing of the answer but its status.
 pub struct Webhook {
     http: reqwest::Client,
-    url: String,
+    /// Of many services the address itself is what lets one write there.
+    url: SecretText,
     secret: SecretText,
 }
 
@@ -36,7 +37,7 @@ impl Webhook {
     ///
     /// # Errors
     /// When no client can be made, such as without certificates on this machine.
-    pub fn new(url: &str, secret: SecretText, timeout: Duration) -> Result<Webhook, SendError> {
+    pub fn new(url: &SecretText, secret: SecretText, timeout: Duration) -> Result<Webhook, SendError> {
         static TLS: Once = Once::new();
         TLS.call_once(|| {
             // Fails only when a provider is installed already, which serves as well.
@@ -49,7 +50,7 @@ impl Webhook {
             .user_agent(concat!("deskbridge/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| SendError::Down(error.without_url().to_string()))?;
-        Ok(Webhook { http, url: url.to_owned(), secret })
+        Ok(Webhook { http, url: url.clone(), secret })
     }
 
     /// Sends a message as JSON.
@@ -61,7 +62,7 @@ impl Webhook {
         let signature = signature(&self.secret, timestamp, body.as_bytes());
         let request = self
             .http
-            .post(&self.url)
+            .post(self.url.expose())
             .header(CONTENT_TYPE, "application/json")
             .header(TIMESTAMP, timestamp)
             .header(SIGNATURE, format!("v1={signature}"))

@@ -31,7 +31,7 @@ pub fn interval(settings: &Settings) -> Duration {
 
 /// The channels that are configured.
 pub fn channels(settings: &Alerts) -> Vec<Channel> {
-    let webhook = (!settings.webhook_url.is_empty()).then_some(Channel::Webhook);
+    let webhook = (!settings.webhook_url.expose().is_empty()).then_some(Channel::Webhook);
     let email = (!settings.email_to.is_empty()).then_some(Channel::Email);
     webhook.into_iter().chain(email).collect()
 }

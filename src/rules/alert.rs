@@ -6,9 +6,6 @@ use crate::model::push::{RunKind, RunState};
 use crate::rules::activation::guard;
 use chrono::{DateTime, Duration, Utc};
 
-/// What a run says that an operator ended: no alert, somebody knows.
-const BY_HAND: &str = "stopped by hand";
-
 /// Runs that must have been before one is called unusual.
 const USUAL_RUNS: usize = 3;
 
@@ -90,7 +87,8 @@ fn fails(activation: &ActivationFacts, runs: &[&RunFacts], limits: &Limits, now:
     let error = last.error.as_deref().unwrap_or("no reason was noted");
     match last.state {
         RunState::Failed => Some(format!("run {} failed: {error}", last.id)),
-        RunState::Stopped if error != BY_HAND => Some(format!("run {} was stopped: {error}", last.id)),
+        // Who stopped it by hand knows.
+        RunState::Stopped if !last.by_hand => Some(format!("run {} was stopped: {error}", last.id)),
         _ => None,
     }
 }
@@ -101,7 +99,9 @@ fn is_ended(run: &RunFacts) -> bool {
 
 fn late(activation: &ActivationFacts, limits: &Limits, now: DateTime<Utc>) -> Option<String> {
     let is_late = |at: &DateTime<Utc>| activation.works && *at <= now - limits.late;
-    if let Some(since) = activation.due_since.filter(is_late) {
+    // What became due while it was paused is late only once it had its time since it goes on.
+    let due = |since: DateTime<Utc>| activation.replan_at.map_or(since, |replan| since.max(replan));
+    if let Some(since) = activation.due_since.map(due).filter(is_late) {
         return Some(format!("what changed at {} is not planned yet", minute(since)));
     }
     let next = activation.next_at.filter(is_late)?;
@@ -232,6 +232,7 @@ mod tests {
             error: None,
             failing_since: None,
             next_at: None,
+            replan_at: None,
             due_since: None,
         }
     }
@@ -239,7 +240,7 @@ mod tests {
     fn run(id: i64, state: RunState, results: &[(&str, u64)]) -> RunFacts {
         let results = results.iter().map(|(state, count)| ((*state).to_string(), *count)).collect();
         let counts = RunCounts { results, ..RunCounts::default() };
-        RunFacts { id, activation_id: 1, kind: RunKind::Run, state, counts, asks: None, error: None }
+        RunFacts { id, activation_id: 1, kind: RunKind::Run, state, counts, asks: None, error: None, by_hand: false }
     }
 
     #[track_caller]
@@ -263,8 +264,8 @@ mod tests {
         let failed = because(run(7, RunState::Failed, &[]), "the query takes too long");
         let stopped = because(run(7, RunState::Stopped, &[]), "25 of 30 failed");
         check(quiet(), std::slice::from_ref(&failed), &[(AlertKind::Failed, "run 7 failed: the query takes")]);
-        check(quiet(), &[stopped], &[(AlertKind::Failed, "run 7 was stopped: 25 of 30")]);
-        check(quiet(), &[because(run(7, RunState::Stopped, &[]), BY_HAND)], &[]);
+        check(quiet(), &[RunFacts { by_hand: true, ..stopped.clone() }], &[]);
+        check(quiet(), std::slice::from_ref(&stopped), &[(AlertKind::Failed, "run 7 was stopped: 25 of 30")]);
         check(quiet(), &[failed.clone(), run(8, RunState::Done, &[])], &[]);
         check(quiet(), &[failed.clone(), run(8, RunState::Sending, &[])], &[(AlertKind::Failed, "run 7")]);
         let waiting = RunFacts { asks: Some("it would clear 9 fields".into()), ..run(9, RunState::Waiting, &[]) };
@@ -273,6 +274,8 @@ mod tests {
         let missed = |minutes| ActivationFacts { next_at: ago(minutes), ..quiet() };
         check(due(14), &[], &[]);
         check(due(15), &[], &[(AlertKind::Late, "is not planned yet")]);
+        check(ActivationFacts { replan_at: ago(1), ..due(600) }, &[], &[]);
+        check(ActivationFacts { replan_at: ago(15), ..due(600) }, &[], &[(AlertKind::Late, "is not planned yet")]);
         check(missed(14), &[], &[]);
         check(missed(16), &[], &[(AlertKind::Late, "has not begun")]);
         check(ActivationFacts { works: false, ..due(60) }, &[], &[]);

@@ -88,7 +88,8 @@ async fn world() -> (World, Received) {
     let (http, smtp) = (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
     let (http, smtp) = (http.expect("a port"), smtp.expect("a port"));
     let mut settings = (*world.ctx.settings).clone();
-    settings.alerts.webhook_url = format!("http://{}/alerts", http.local_addr().expect("an address"));
+    let url = format!("http://{}/alerts", http.local_addr().expect("an address"));
+    settings.alerts.webhook_url = SecretText::new(url);
     settings.alerts.webhook_secret = SecretText::new(SECRET);
     settings.alerts.smtp_url = SecretText::new(format!("smtp://{}", smtp.local_addr().expect("an address")));
     settings.alerts.email_from = "Deskbridge <deskbridge@springfield.io>".into();

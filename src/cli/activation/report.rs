@@ -7,7 +7,6 @@ use crate::db;
 use crate::db::push_run::Run;
 use crate::model::push::{RecordState, RunKind, RunState};
 use crate::pipeline::activate::control;
-use crate::rules::activation::row::key_word;
 use crate::rules::activation::stage;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -94,8 +93,9 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
     if let Some(error) = &run.error {
         head.row(["why", error]);
     }
-    if run.stage < stage::ALL {
-        head.row(["sent to", stage::words(run.stage)]);
+    if run.stage < stage::ALL && run.asks.is_none() {
+        let goes = if run.state == RunState::Planned { "would go to" } else { "sent to" };
+        head.row([goes, stage::words(run.stage)]);
     }
     head.row(["began", &time(run.started_at)]);
     head.row(["took", &distance(run.started_at, ended_at).replace(" ago", "").replace("now", "less than 2 s")]);
@@ -122,7 +122,7 @@ pub async fn run(session: &Session, run: &Run, format: Format) -> anyhow::Result
         }
     }
     table.print();
-    adoption::print(&adoption, &run, key_word(&one.activation.key.by));
+    adoption::print(&adoption, &run, &one.activation.key.by);
     next_step(&run, &one.name, bad, &counts);
     told(ok)
 }
@@ -147,7 +147,12 @@ fn next_step(run: &Run, name: &str, bad: bool, counts: &Counts) {
         RunState::Done if matches!(run.kind, RunKind::Run | RunKind::Plan) && counts.sent > 0 => say(format_args!(
             "\nWhat became of each: deskbridge activation records {id}\nGive back what it replaced: deskbridge activation undo {id}"
         )),
-        RunState::Stopped => say(format_args!("\nOnce mended: deskbridge activation restart {id} (activation {name})")),
+        RunState::Stopped => {
+            say(format_args!("\nLook at all its rows anew, and send: deskbridge activation restart {id}"))
+        }
+        RunState::Done if run.kind == RunKind::Undo => say(format_args!(
+            "\nActivation {name} is paused, so that it does not write the same again: deskbridge activation resume {name}"
+        )),
         _ => {}
     }
 }

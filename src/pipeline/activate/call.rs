@@ -2,7 +2,8 @@
 
 use super::env::Env;
 use super::hold::Hold;
-use super::results::{self, Place, Result as Outcome};
+use super::made;
+use super::results::{self, Lost, Place, Result as Outcome};
 use crate::db;
 use crate::model::push::Fault;
 use crate::pipeline::context::{Context, FlowError};
@@ -101,7 +102,10 @@ async fn one(
             hold.commit(held).await?;
         }
         Ok(Taken::Rows(rows)) => {
-            answered(ctx, hold, env, call, |records| results::read(call.call, records, &rows)).await?
+            let records = db::push_sent::of_job(&mut *ctx.pool.acquire().await?, workspace, job).await?;
+            let results = results::read(call.call, &records, &rows);
+            let lost = made::lost(ctx, (&env.client, env.source.id), call.call, &records, &results).await?;
+            answered(ctx, hold, env, call, |records| results::read(call.call, records, &rows), &lost).await?
         }
         Err(Refusal::Unknown(error)) => {
             let words = error.to_string();
@@ -146,12 +150,13 @@ async fn answered(
     env: &Env,
     call: &Stored,
     read: impl FnOnce(&[db::push_record::Record]) -> Vec<Option<Outcome>>,
+    lost: &Lost,
 ) -> Result<(), FlowError> {
     let place = Place { workspace: env.workspace, source: env.source.id, now: ctx.clock.now() };
     let mut held = hold.begin().await?;
     let records = db::push_sent::of_job(&mut held.tx, place.workspace, call.job).await?;
     let results = read(&records);
-    if results::apply(&mut held.tx, place, call.call, &records, results).await? == 0 {
+    if results::apply(&mut held.tx, place, call.call, &records, results, lost).await? == 0 {
         db::push_job::end(&mut held.tx, place.workspace, call.job, None, place.now).await?;
     } else {
         let words = "Zendesk did not tell what became of it";
@@ -172,7 +177,7 @@ async fn back(
     let mut held = hold.begin().await?;
     let records = db::push_sent::of_job(&mut held.tx, place.workspace, call.job).await?;
     let results = records.iter().map(|_| Some(Outcome::Unsent)).collect();
-    results::apply(&mut held.tx, place, call.call, &records, results).await?;
+    results::apply(&mut held.tx, place, call.call, &records, results, &Lost::new()).await?;
     db::push_job::end(&mut held.tx, place.workspace, call.job, remedy, place.now).await?;
     hold.commit(held).await
 }
@@ -187,10 +192,10 @@ async fn halve(
     queue: &mut VecDeque<Stored>,
 ) -> Result<(), FlowError> {
     if call.members.len() == 1 {
-        return answered(ctx, hold, env, call, |records| {
+        let failed = |records: &[db::push_record::Record]| {
             records.iter().map(|_| Some(Outcome::Failed(fault.clone()))).collect()
-        })
-        .await;
+        };
+        return answered(ctx, hold, env, call, failed, &Lost::new()).await;
     }
     let (now, source) = (ctx.clock.now(), env.source.id);
     let (left, right) = call.members.split_at(call.members.len() / 2);

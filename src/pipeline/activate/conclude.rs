@@ -56,6 +56,12 @@ pub async fn conclude(ctx: &Context, lease: &Lease, env: &Env, one: &Stored, run
         return Ok(Left::Until(over));
     }
     let mut tx = plan::begin(ctx, lease).await?;
+    // Somebody may have had records of it tried again meanwhile.
+    db::push_run::hold(&mut tx, run.workspace_id, run.id).await?;
+    let open = db::push_tally::open(&mut tx, run.workspace_id, run.id, reach).await?;
+    if open.planned {
+        return Ok(Left::Until(now));
+    }
     if open.later {
         let next = stage::next(run.stage).unwrap_or(stage::ALL);
         let asks = format!("sent to {}; next is {}", stage::words(run.stage), stage::words(next));
@@ -101,6 +107,7 @@ pub async fn end(
     let step = Step { state, stage: run.stage, counts: &counts, asks: None, error, now };
     let ended = db::push_run::step(db, run, &step).await?;
     if ended {
+        db::query_rows::forget(db, run.workspace_id, run.id).await?;
         let seconds = (now - run.started_at).as_seconds_f64();
         metrics::histogram!(RUN_DURATION, "kind" => "push", "stream" => run.kind.as_str()).record(seconds);
     }

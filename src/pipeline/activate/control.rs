@@ -3,6 +3,7 @@
 
 use super::conclude::{end, give_up};
 use super::preflight::{self, Preflight};
+use super::queried;
 use super::rows::{self, Scope};
 use super::start::{self, With};
 use super::stored::{self, ActivationError, Stored};
@@ -132,6 +133,10 @@ pub async fn approve(ctx: &Context, workspace: i64, number: i64) -> Result<Run, 
         db::activation::hold(&mut tx, workspace, one.id, None).await?;
     } else if plan::unread(&mut tx, &run, now).await? == 0 {
         reach = stage::next(run.stage).unwrap_or(stage::ALL);
+        // A stage without records is none to ask about again.
+        while reach < stage::ALL && !db::push_tally::open(&mut tx, workspace, run.id, reach).await?.planned {
+            reach = stage::next(reach).unwrap_or(stage::ALL);
+        }
         db::activation::set_stage(&mut tx, workspace, one.id, reach).await?;
     }
     let run = go_on(&mut tx, &run, reach, now).await?;
@@ -160,7 +165,7 @@ pub async fn stop(ctx: &Context, workspace: i64, number: i64) -> Result<Run, Act
 async fn stop_within(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> Result<(), ActivationError> {
     give_up(db, run, "by hand", now).await?;
     match end(db, run, RunState::Stopped, Some("stopped by hand"), now).await? {
-        true => Ok(()),
+        true => Ok(db::push_run::set_by_hand(db, run.workspace_id, run.id).await?),
         false => Err(moved(run)),
     }
 }
@@ -221,6 +226,8 @@ pub async fn retry(
     let keys = keys_of(&mut *ctx.pool.acquire().await?, &run, key).await?;
     let which = Which { states: &MENDABLE, class, keys: keys.as_deref() };
     let mut tx = ctx.pool.begin().await?;
+    // It may have ended since; from here on it cannot.
+    let run = db::push_run::hold(&mut tx, workspace, run.id).await?.ok_or_else(|| moved(&run))?;
     let tried = match run.kind {
         RunKind::Undo => db::push_record::back(&mut tx, workspace, run.id, &which, now).await?,
         _ => form_again(ctx, &mut tx, &run, &one, &which, now).await?,
@@ -249,22 +256,37 @@ async fn form_again(
         let Some(last) = records.last() else { return Ok(tried) };
         after = last.seq;
         let keys: Vec<String> = records.iter().map(|record| record.row_key.clone()).collect();
-        let mut formed = HashMap::new();
-        let mut cursor = None;
-        loop {
-            let page = rows::page(db, &env, Scope::Keys(&keys), cursor.as_ref(), PAGE as usize, moment(ctx)).await?;
-            formed.extend(page.rows.into_iter().map(|row| (row.row_key.clone(), row)));
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let formed = rows_again(ctx, db, &env, &keys).await?;
         let gone = Fault::new("gone", "the row is not there any more");
         let again: Vec<(i64, NewRecord<'_>)> =
             records.iter().map(|record| (record.seq, renewed(record, formed.get(&record.row_key), &gone))).collect();
         tried += again.iter().filter(|(_, record)| record.state == RecordState::Planned).count() as u64;
         db::push_record::renew(db, run.workspace_id, run.id, &again, now).await?;
     }
+}
+
+/// The rows of these keys as they are now.
+async fn rows_again(
+    ctx: &Context,
+    db: &mut PgConnection,
+    env: &env::Env,
+    keys: &[String],
+) -> Result<HashMap<String, Row>, ActivationError> {
+    let mut rows = Vec::new();
+    if matches!(env.activation.rows, Rows::Query { .. }) {
+        rows = queried::again(ctx, db, env, keys, moment(ctx)).await?.rows;
+    } else {
+        let mut cursor = None;
+        loop {
+            let page = rows::page(db, env, Scope::Keys(keys), cursor.as_ref(), PAGE as usize, moment(ctx)).await?;
+            rows.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(rows.into_iter().map(|row| (row.row_key.clone(), row)).collect())
 }
 
 fn renewed<'a>(record: &'a Record, row: Option<&'a Row>, gone: &'a Fault) -> NewRecord<'a> {

@@ -14,7 +14,7 @@ use crate::zendesk::push;
 use chrono::Duration;
 use std::sync::{Arc, PoisonError};
 
-/// For how long the definitions of an account's fields are taken for known. A field that Zendesk refuses is looked at anew at once.
+/// For how long the definitions of an account's fields are taken for known, unless one turns out to be missing.
 const FIELDS_KNOWN_FOR: Duration = Duration::minutes(5);
 
 /// For how long a field is believed not to be there.
@@ -90,6 +90,13 @@ pub async fn open(ctx: &Context, stored: &Stored) -> Result<Env, FlowError> {
     })
 }
 
+/// Whether an activation was opened with the fields that are still taken for known.
+pub fn is_current(ctx: &Context, env: &Env) -> bool {
+    let known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get(&(env.source.id, env.activation.target));
+    known.is_some_and(|(at, fields)| ctx.clock.now() - *at < FIELDS_KNOWN_FOR && env.fields.starts_with(fields))
+}
+
 /// The target fields that an activation may write in its account, read at most every few minutes; sooner when one is not among them, for
 /// it may have been made just now.
 pub async fn fields(
@@ -130,7 +137,7 @@ async fn listed(
     Ok(read)
 }
 
-/// Makes the next [`open`] read the fields of the source anew: Zendesk refused one, or one was made.
+/// Makes the next [`open`] read the fields of the source anew: one is missing, or one was made.
 pub fn forget_fields(ctx: &Context, source_id: i64) {
     let mut known = ctx.target_fields.lock().unwrap_or_else(PoisonError::into_inner);
     known.retain(|(source, _), _| *source != source_id);

@@ -1,6 +1,7 @@
 //! What an operator does with activations: apply a file, compare, pause, resume, delete.
 
 use super::preflight::{self, Preflight};
+use super::query;
 use super::stored::{ActivationError, Stored, find, of_source};
 use crate::db;
 use crate::model::activation::{Activation, Target};
@@ -35,6 +36,7 @@ async fn accept(
     declared(ctx, activation)?;
     let needs = needs(activation);
     known_audiences(db, workspace, &needs).await?;
+    query::check(ctx, workspace, activation).await?;
     for other in of_source(db, workspace, source.id).await? {
         alone(activation, &other)?;
     }

@@ -2,10 +2,12 @@
 
 use super::adopt;
 use super::env::Env;
+use super::queried;
 use super::rows::{self, Scope};
 use crate::db;
 use crate::db::push_record::{NewRecord, Which};
 use crate::db::push_run::{Run, Step};
+use crate::model::activation::Rows;
 use crate::model::job::Lease;
 use crate::model::push::{Fault, RecordState, Remote, Row, RunCounts, RunKind, RunState, Values, Wanted};
 use crate::pipeline::audience::moment;
@@ -43,6 +45,12 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
     let mut counts = run.counts.clone();
     let next = match run.kind {
         RunKind::Undo => undo_page(&mut tx, run, &mut counts, now).await?,
+        _ if matches!(env.activation.rows, Rows::Query { .. }) => {
+            let page = queried::page(&mut tx, env, run, keys(run).as_deref(), PAGE, moment(ctx)).await?;
+            counts.withheld += page.withheld as u64;
+            keep(&mut tx, env, run, &page.rows, &mut counts, now).await?;
+            page.next
+        }
         _ => {
             let keys = keys(run);
             let scope = keys.as_deref().map_or(Scope::All, Scope::Keys);
@@ -104,13 +112,13 @@ pub async fn people(
             break;
         }
     }
-    refuse_twins(db, run, now).await?;
+    refuse_twins(db, env, run, now).await?;
     db::push_run::advance(db, run.workspace_id, run.id, None, &counts).await?;
     Ok(())
 }
 
 /// The rows that a run is limited to.
-fn keys(run: &Run) -> Option<Vec<String>> {
+pub fn keys(run: &Run) -> Option<Vec<String>> {
     let keys = run.cursor.as_ref()?.get("keys")?.as_array()?;
     Some(keys.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
@@ -171,13 +179,21 @@ pub fn record(row: &Row, stage: i16) -> NewRecord<'_> {
 
 /// Fails rows that share a record: whichever were written last would win, and neither would be right. The row of one who was
 /// merged away gives way to the survivor's.
-async fn refuse_twins(db: &mut PgConnection, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
+async fn refuse_twins(db: &mut PgConnection, env: &Env, run: &Run, now: DateTime<Utc>) -> db::Result<()> {
     let of_record =
         Fault::new("duplicate_record", "several rows stand for the same record in Zendesk; none is written");
     let of_key = Fault::new("duplicate_key", "several rows have the same key; none is written");
     let merged = Fault::new("merged", "merged into a person whose row stands for the same record");
     db::push_twins::give_way(db, run.workspace_id, run.id, &merged, now).await?;
-    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await
+    db::push_twins::refuse(db, run.workspace_id, run.id, [&of_record, &of_key], now).await?;
+    if env.activation.key.create && run.kind != RunKind::Undo {
+        for field in ["email", "external_id"] {
+            let fault =
+                Fault::new("duplicate_value", "several rows would be created with the same value; none is written");
+            db::push_twins::refuse_new(db, run.workspace_id, run.id, (field, &fault), now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// All rows have been looked at: what is to be done is known, and whether it has to be asked for.
@@ -188,7 +204,7 @@ async fn planned(
     counts: &RunCounts,
     now: DateTime<Utc>,
 ) -> Result<(), FlowError> {
-    refuse_twins(db, run, now).await?;
+    refuse_twins(db, env, run, now).await?;
     if run.stage < stage::ALL {
         let ordered = db::push_record::drawn(db, run.workspace_id, run.id, stage::FIRST.iter().sum()).await?;
         let (first, ten) = ordered.split_at(ordered.len().min(stage::FIRST[0] as usize));

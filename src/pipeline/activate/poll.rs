@@ -2,12 +2,13 @@
 
 use super::hold::Hold;
 use super::look::{Looked, Seen, Way, look};
-use super::results::{self, MAX_TRIES, Place, Result as Outcome};
+use super::made;
+use super::results::{self, Lost, MAX_TRIES, Place, Result as Outcome};
 use crate::db;
 use crate::db::push_job::Job;
 use crate::db::push_record::Record;
 use crate::model::job::Lease;
-use crate::model::push::{Changes, Fault, Remote};
+use crate::model::push::{Fault, Remote};
 use crate::model::source::Source;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::diff::Terms;
@@ -17,7 +18,7 @@ use crate::zendesk::client::Client;
 use crate::zendesk::decode::JobStatus;
 use crate::zendesk::push::{self, Call};
 use chrono::{DateTime, Duration, Utc};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How long a job may take; Zendesk tells its outcome about as long (Z§5).
 const LONGEST: i64 = 3600;
@@ -93,7 +94,9 @@ impl Look<'_> {
             let late = job.sent_at.is_some_and(|sent_at| now - sent_at >= Duration::seconds(LONGEST));
             match status {
                 None => self.lose(hold, job, "Zendesk does not know the job any more", None).await?,
-                Some(status) if status.status == "completed" => self.completed(hold, job, status).await?,
+                Some(status) if ["completed", "killed"].contains(&status.status.as_str()) => {
+                    self.completed(hold, job, status).await?;
+                }
                 Some(status) if status.status == "failed" => {
                     self.lose(hold, job, "Zendesk says that the job failed", Some(now)).await?;
                 }
@@ -133,10 +136,14 @@ impl Look<'_> {
     /// Gives the records of a job that has ended their results.
     async fn completed(&self, hold: &mut Hold<'_>, job: &Job, status: &JobStatus) -> Result<(), FlowError> {
         let (place, call) = (self.place(), call_of(job)?);
+        let records = db::push_sent::of_job(&mut *self.ctx.pool.acquire().await?, place.workspace, job.id).await?;
+        let results = results::read(call, &records, &status.rows);
+        let lost = made::lost(self.ctx, (self.client, self.source.id), call, &records, &results).await?;
         let mut held = hold.begin().await?;
+        // Somebody may have been erased meanwhile.
         let records = db::push_sent::of_job(&mut held.tx, place.workspace, job.id).await?;
         let results = results::read(call, &records, &status.rows);
-        let left = results::apply(&mut held.tx, place, call, &records, results).await?;
+        let left = results::apply(&mut held.tx, place, call, &records, results, &lost).await?;
         if left == 0 {
             db::push_job::end(&mut held.tx, place.workspace, job.id, None, place.now).await?;
         }
@@ -159,6 +166,7 @@ impl Look<'_> {
             (records, db::push_run::load(&mut db, workspace, job.run_id).await?)
         };
         let of_memberships = matches!(call, Call::MembershipsCreateMany | Call::MembershipsDestroyMany);
+        let mut lost = Lost::new();
         let results = match run {
             // The next look at the record shows which memberships hold.
             _ if of_memberships => records.iter().map(|_| Some(Outcome::Again)).collect(),
@@ -169,13 +177,14 @@ impl Look<'_> {
                 let terms = Terms::of(&activation, &fields);
                 let (target, key) = (activation.target, &activation.key.by);
                 let looked = look(Way { client: self.client, target, key, terms: &terms }, &records).await?;
-                records.iter().map(|record| Some(judge(&terms, record, &looked))).collect()
+                lost.extend(records.iter().filter_map(|record| Some((record.seq, not_taken(record, &looked)?))));
+                records.iter().map(|record| Some(judge(&terms, record, &looked, lost.get(&record.seq)))).collect()
             }
             _ => Vec::new(),
         };
         let place = self.place();
         let mut held = hold.begin().await?;
-        results::apply(&mut held.tx, place, call, &records, results).await?;
+        results::apply(&mut held.tx, place, call, &records, results, &lost).await?;
         db::push_job::end(&mut held.tx, workspace, job.id, None, place.now).await?;
         hold.commit(held).await
     }
@@ -185,16 +194,21 @@ fn call_of(job: &Job) -> Result<Call, FlowError> {
     Call::parse(&job.call).ok_or_else(|| FlowError::State(format!("call {} is of no known kind: {}", job.id, job.call)))
 }
 
-/// What became of a record, judged by what Zendesk has now.
-fn judge(terms: &Terms, record: &Record, looked: &Looked) -> Outcome {
+/// The fields that a record lacks that is new in Zendesk; None where there are none.
+fn not_taken(record: &Record, looked: &Looked) -> Option<BTreeSet<String>> {
+    let Some(Seen::One(remote)) = looked.seen.get(&record.seq).filter(|_| record.before.is_none()) else { return None };
+    Some(made::missing(record.changes.as_ref()?, remote)).filter(|missing| !missing.is_empty())
+}
+
+/// What became of a record, judged by what Zendesk has now; of a new one without fields that it `lost`.
+fn judge(terms: &Terms, record: &Record, looked: &Looked, lost: Option<&BTreeSet<String>>) -> Outcome {
     let unknown = |why: &str| Outcome::Unknown(Fault::new("unknown", why));
     let present = match looked.seen.get(&record.seq) {
         Some(Seen::One(remote)) => Some(&**remote),
         Some(Seen::Several) => return unknown("several records in Zendesk have its key by now"),
         Some(Seen::Nobody | Seen::Taken(_)) | None => None,
     };
-    let nothing = Changes::default();
-    let changes = record.changes.as_ref().unwrap_or(&nothing);
+    let changes = &results::without(&record.changes.clone().unwrap_or_default(), lost);
     let before: Option<Remote> = record.before.clone().and_then(|before| serde_json::from_value(before).ok());
     match settle(terms, present, before.as_ref(), changes) {
         Settled::Applied => Outcome::Done { id: present.map(|present| present.id.clone()), created: before.is_none() },

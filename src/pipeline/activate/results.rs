@@ -13,10 +13,13 @@ use crate::zendesk::push::Call;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How often a record is sent until it is given up.
 pub const MAX_TRIES: i16 = 3;
+
+/// Fields that new records did not get, by the records' places in their run.
+pub type Lost = HashMap<i64, BTreeSet<String>>;
 
 /// What became of a record.
 #[derive(Debug, Clone)]
@@ -149,13 +152,15 @@ fn memberships(records: &[Record], rows: &[JobRow]) -> Vec<Option<Result>> {
     results
 }
 
-/// Gives records of one run their results: their states and the ledger, in the caller's transaction. Answers how many have none.
+/// Gives records of one run their results: their states and the ledger, in the caller's transaction. `lost` has the fields that new ones
+/// did not get. Answers how many have no result.
 pub async fn apply(
     db: &mut PgConnection,
     place: Place,
     call: Call,
     records: &[Record],
     results: Vec<Option<Result>>,
+    lost: &Lost,
 ) -> std::result::Result<usize, FlowError> {
     let Some(first) = records.first() else { return Ok(0) };
     let (run_id, activation_id) = (first.run_id, first.activation_id);
@@ -165,6 +170,8 @@ pub async fn apply(
     let mut entries: HashMap<String, Delivered> =
         entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
     let outdated = db::push_sent::outdated(db, place.workspace, activation_id, (&seqs, &keys)).await?;
+    // Of a run that was stopped nothing is sent again.
+    let ended = db::push_run::load(db, place.workspace, run_id).await?.is_none_or(|run| run.ended_at.is_some());
     let (mut finals, mut released, mut moved, mut open) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let of_memberships = matches!(call, Call::MembershipsCreateMany | Call::MembershipsDestroyMany);
     for (record, result) in records.iter().zip(results) {
@@ -173,8 +180,13 @@ pub async fn apply(
             continue;
         };
         let mut entry = entries.remove(&record.row_key);
-        let is_outdated = outdated.contains(&record.seq);
-        match step(record, result, entry.as_mut(), of_memberships, is_outdated, place.now) {
+        let over = match (outdated.contains(&record.seq), ended) {
+            (true, _) => Some(Fault::new("superseded", "something newer is wanted for the row")),
+            (_, true) => Some(Fault::new("stopped", "the run was stopped before the record could be sent again")),
+            _ => None,
+        };
+        let lost = lost.get(&record.seq);
+        match step(record, result, entry.as_mut(), (of_memberships, over), lost, place.now) {
             Step::Final(one) => finals.push(*one),
             Step::Release(one) => released.push(one),
         }
@@ -198,8 +210,8 @@ fn step(
     record: &Record,
     result: Result,
     mut entry: Option<&mut Delivered>,
-    of_memberships: bool,
-    outdated: bool,
+    (of_memberships, over): (bool, Option<Fault>),
+    lost: Option<&BTreeSet<String>>,
     now: DateTime<Utc>,
 ) -> Step {
     let nothing = Changes::default();
@@ -217,36 +229,54 @@ fn step(
             let more = !(changes.join.is_empty() && changes.leave.is_empty());
             let id = id.or_else(|| record.record_id.clone());
             if let Some(entry) = entry.as_deref_mut() {
-                ledger::confirm(entry, before.as_ref(), changes, now);
+                ledger::confirm(entry, before.as_ref(), &without(changes, lost), now);
+                ledger::forget(entry, changes);
                 entry.record_id = id.clone().or(entry.record_id.take());
-                if !more {
+                // What a field was lost of is looked at again.
+                if !more && lost.is_none() {
                     entry.digest = record.digest;
                 }
             }
-            let state = if more && !outdated { RecordState::Planned } else { written(created) };
-            Step::from(Final { record_id: id, ..Final::new(record, state) })
+            let state = if more && over.is_none() { RecordState::Planned } else { written(created) };
+            Step::from(Final { record_id: id, ..with_lost(record, state, lost) })
         }
         Result::Failed(fault) => {
             forget(entry);
             Step::from(Final::fault(record, RecordState::Failed, fault))
         }
         Result::Unknown(fault) => Step::from(Final::fault(record, RecordState::Unknown, fault)),
-        Result::Again | Result::Unsent if outdated && of_memberships => {
+        Result::Again | Result::Unsent if over.is_some() && of_memberships => {
             Step::from(Final::new(record, written(record.before.is_none())))
-        }
-        Result::Again | Result::Unsent if outdated => {
-            forget(entry);
-            let fault = Fault::new("superseded", "something newer is wanted for the row");
-            Step::from(Final::fault(record, RecordState::Skipped, fault))
         }
         result @ (Result::Again | Result::Unsent) => {
             forget(entry);
+            if let Some(fault) = over {
+                return Step::from(Final::fault(record, RecordState::Skipped, fault));
+            }
             let unsent = matches!(result, Result::Unsent);
             // A plan keeps what it is compared with until it has been sent once.
             let keep = of_memberships || (unsent && record.tries <= 1);
             Step::Release(db::push_sent::Released { run_id: record.run_id, seq: record.seq, unsent, keep })
         }
     }
+}
+
+/// What was sent, without what did not get there.
+pub fn without(changes: &Changes, lost: Option<&BTreeSet<String>>) -> Changes {
+    let mut changes = changes.clone();
+    changes.values.retain(|name, _| lost.is_none_or(|lost| !lost.contains(name)));
+    changes
+}
+
+/// The outcome of a record that was written, which names the fields that it did not get.
+fn with_lost(record: &Record, state: RecordState, lost: Option<&BTreeSet<String>>) -> Final {
+    let Some((lost, first)) = lost.and_then(|lost| Some((lost, lost.first()?))) else {
+        return Final::new(record, state);
+    };
+    let mut kept = record.kept.clone().unwrap_or_default();
+    kept.extend(lost.iter().map(|name| (name.clone(), "not_taken".to_owned())));
+    let why = "Zendesk created the record without this field, which it does not have (any more)";
+    Final { kept: Some(kept), ..Final::fault(record, state, Fault::of(first, "field_missing", why)) }
 }
 
 impl From<Final> for Step {

@@ -75,7 +75,7 @@ pub async fn read(
     moment: Moment,
 ) -> Result<Facts, FlowError> {
     if matches!(env.activation.rows, Rows::Query { .. }) {
-        return Err(FlowError::State("rows of a query cannot be read yet: only those of audiences can".into()));
+        return Err(FlowError::State("rows of a query, which each run reads anew, cannot be read here".into()));
     }
     if env.activation.target == Target::Organizations {
         return Ok(Facts::Formed(organizations::page(db, env, scope, after, limit, moment).await?));
@@ -222,7 +222,11 @@ fn own_row(person: i64, mut ledger: Vec<Given>, facts: Option<&PersonFacts>) -> 
 }
 
 /// People whose address on the channel of the activation must not be written to (C6).
-async fn suppressed(db: &mut PgConnection, env: &Env, people: &[PersonFacts]) -> Result<HashSet<i64>, FlowError> {
+pub(super) async fn suppressed(
+    db: &mut PgConnection,
+    env: &Env,
+    people: &[PersonFacts],
+) -> Result<HashSet<i64>, FlowError> {
     let Some(channel) = env.activation.consent else { return Ok(HashSet::new()) };
     if !facts::has_suppressions(db, env.workspace).await? {
         return Ok(HashSet::new());

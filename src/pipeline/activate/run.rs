@@ -6,7 +6,7 @@
 use super::conclude::{self, Left};
 use super::env::{self, Env};
 use super::stored::Stored;
-use super::{always, plan, poll, send, start};
+use super::{always, plan, poll, reading, send, start};
 use crate::db;
 use crate::db::push_run::Run;
 use crate::model::job::{JobKind, Lease};
@@ -17,6 +17,7 @@ use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::stage;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::HashMap;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A job waits for what comes so soon; for what comes later another one is asked for.
 const SOON: Duration = Duration::seconds(5);
@@ -24,15 +25,12 @@ const SOON: Duration = Duration::seconds(5);
 /// While it waits it looks so often whether somebody became due.
 const NAP: std::time::Duration = std::time::Duration::from_millis(250);
 
-/// How long fields of the account are believed to be as they were read.
-const FRESH: Duration = Duration::minutes(5);
-
 /// How long nothing is tried for an activation that failed: as long as it has been failing, within these.
 const HOLD: (Duration, Duration) = (Duration::seconds(10), Duration::minutes(10));
 
 /// Runs a push job.
 pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
-    let mut work = Work { ctx, lease, envs: HashMap::new(), next: None };
+    let mut work = Work { ctx, lease, envs: HashMap::new(), reading: None, next: None };
     loop {
         ctx.may_go_on()?;
         let source = db::source::get(&mut *ctx.pool.acquire().await?, lease.source_id).await?;
@@ -70,13 +68,14 @@ async fn end(ctx: &Context, lease: &Lease, next: Option<DateTime<Utc>>) -> Resul
 struct Opened {
     env: Env,
     print: i64,
-    at: DateTime<Utc>,
 }
 
 struct Work<'a> {
     ctx: &'a Context,
     lease: &'a Lease,
     envs: HashMap<i64, Opened>,
+    /// The query that is being read, for which run: one at a time, beside everything else.
+    reading: Option<(i64, AbortOnDropHandle<Result<(), FlowError>>)>,
     /// When there is something to do again, as far as this turn knows.
     next: Option<DateTime<Utc>>,
 }
@@ -105,11 +104,11 @@ impl Work<'_> {
 
     /// Takes up whom something changed about.
     async fn take_up(&mut self, source: &Source, one: &Stored) -> Result<bool, FlowError> {
-        let (_, waiting) = {
+        let waits = {
             let mut db = self.ctx.pool.acquire().await?;
-            db::activation_due::waiting(&mut db, source.workspace_id, one.id).await?
+            db::activation_due::any(&mut db, source.workspace_id, one.id).await?
         };
-        if waiting == 0 {
+        if !waits {
             return Ok(false);
         }
         let env = self.open(source, one, None).await?;
@@ -143,6 +142,8 @@ impl Work<'_> {
             let mut db = self.ctx.pool.acquire().await?;
             db::push_run::active(&mut db, source.workspace_id, source.id).await?
         };
+        // Who stopped the run wants its query to end, too.
+        self.reading.take_if(|(id, _)| !runs.iter().any(|run| run.id == *id));
         runs.sort_by_key(|run| match run.kind {
             RunKind::Test => 0,
             RunKind::Always => 1,
@@ -165,6 +166,9 @@ impl Work<'_> {
     /// Does a piece of a run. True when something was done.
     async fn piece(&mut self, source: &Source, one: &Stored, run: &Run) -> Result<bool, FlowError> {
         let env = self.open(source, one, Some(run)).await?;
+        if run.state == RunState::Planning && reading::is_unread(&env, run) {
+            return self.read(&env, run).await;
+        }
         if run.state == RunState::Planning {
             plan::page(self.ctx, self.lease, &env, run).await?;
             return Ok(true);
@@ -189,19 +193,33 @@ impl Work<'_> {
         }
     }
 
+    /// Has the query of a run be read meanwhile, which may take minutes. True when it has been.
+    async fn read(&mut self, env: &Env, run: &Run) -> Result<bool, FlowError> {
+        if let Some((_, reading)) = self.reading.take_if(|(id, reading)| *id == run.id && reading.is_finished()) {
+            let lost = |_| FlowError::State("the reading of a query came to no end; it is read again".into());
+            return reading.await.map_err(lost)?.map(|()| true);
+        }
+        if self.reading.is_none() {
+            let (ctx, lease, env, of) = (self.ctx.clone(), self.lease.clone(), env.clone(), run.clone());
+            let reading = tokio::spawn(async move { reading::read(&ctx, &lease, &env, &of).await });
+            self.reading = Some((run.id, AbortOnDropHandle::new(reading)));
+        }
+        self.wake_at(Some(self.ctx.clock.now() + Duration::milliseconds(NAP.as_millis() as i64)));
+        Ok(false)
+    }
+
     /// An activation, opened: as it was when the run began, or as it is now.
     async fn open(&mut self, source: &Source, one: &Stored, run: Option<&Run>) -> Result<Env, FlowError> {
         let definition = run.map_or(&one.activation.written, |run| &run.definition);
         let print = digest(&(definition, &source.settings, &source.credentials), 0);
-        let now = self.ctx.clock.now();
         if let Some(opened) = self.envs.get(&one.id)
             && opened.print == print
-            && opened.at + FRESH > now
+            && env::is_current(self.ctx, &opened.env)
         {
             return Ok(opened.env.clone());
         }
         let env = env::open(self.ctx, &start::as_of(one, definition)?).await?;
-        self.envs.insert(one.id, Opened { env: env.clone(), print, at: now });
+        self.envs.insert(one.id, Opened { env: env.clone(), print });
         Ok(env)
     }
 

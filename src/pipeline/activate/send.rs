@@ -1,10 +1,11 @@
 //! Planned records on their way to Zendesk: read, compared, stored, sent.
 
 use super::call::{self, BULK_IMPORT_OFF, Member, Stored};
-use super::env::Env;
+use super::env::{Env, forget_fields};
 use super::hold::Hold;
 use super::look::{Looked, Seen, Way, look};
 use super::results::{self, Final};
+use super::twins;
 use crate::db;
 use crate::db::delivery::{Delivered, Ledger};
 use crate::db::push_record::Record;
@@ -17,6 +18,8 @@ use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::diff::{Decision, Terms, diff, excerpt, tags_after};
 use crate::rules::activation::ledger;
 use crate::zendesk::push::{Call, Item};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -43,6 +46,8 @@ struct Verdict {
     record: Record,
     remote: Option<Remote>,
     entry: Delivered,
+    /// The look told what became of what nobody knew the outcome of.
+    settled: bool,
     decision: Decision,
 }
 
@@ -89,12 +94,13 @@ pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result
     let way =
         Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms: &round.terms };
     let looked = look(way, &records).await?;
-    let verdicts = round.judge(records, &looked).await?;
+    let (verdicts, waits) = round.judge(records, &looked).await?;
+    round.notice_missing(&verdicts);
     let writes = verdicts.iter().filter(|verdict| matches!(verdict.decision, Decision::Write { .. })).count();
     if !reads_only {
         round.pace(writes).await?;
     }
-    let calls = round.store(&mut hold, verdicts, &looked).await?;
+    let calls = round.store(&mut hold, verdicts, waits, &looked).await?;
     let wait = call::send(ctx, &mut hold, env, calls).await?;
     Ok(Sent { records: taken, wait })
 }
@@ -113,8 +119,21 @@ async fn is_full(ctx: &Context, db: &mut sqlx::PgConnection, env: &Env) -> Resul
 }
 
 impl Round<'_> {
-    /// Decides about each record. Those whose record in Zendesk is in another call wait for it.
-    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<Vec<Verdict>, FlowError> {
+    /// A field that a record shows to be missing is gone from the account: the next piece of the run knows.
+    fn notice_missing(&self, verdicts: &[Verdict]) {
+        let known = |fault: &Fault| fault.field.as_deref().is_some_and(|name| self.terms.field(name).is_some());
+        let is_missing = |verdict: &Verdict| match &verdict.decision {
+            Decision::Fail(fault) => fault.class == "field_missing" && known(fault),
+            _ => false,
+        };
+        if verdicts.iter().any(is_missing) {
+            forget_fields(self.ctx, self.env.source.id);
+        }
+    }
+
+    /// Decides about each record. Those whose record in Zendesk is in another call wait for it; they remember which it is, so that
+    /// they are not taken again before.
+    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<(Vec<Verdict>, Vec<Final>), FlowError> {
         let workspace = self.env.workspace;
         let id = |record: &Record| match looked.seen.get(&record.seq) {
             Some(Seen::One(remote)) => Some(remote.id.clone()),
@@ -122,65 +141,57 @@ impl Round<'_> {
         };
         let ids: Vec<Option<String>> = records.iter().map(id).collect();
         let rows: Vec<&str> = records.iter().map(|record| record.row_key.as_str()).collect();
-        let (entries, busy, twins) = {
+        let (entries, busy) = {
             let mut db = self.ctx.pool.acquire().await?;
             let entries = db::delivery::load(&mut db, workspace, self.env.id, &rows).await?;
             let known: Vec<&str> = ids.iter().flatten().map(String::as_str).collect();
-            let busy = db::push_sent::busy(&mut db, workspace, self.env.source.id, &known).await?;
-            let keys = |(record, id): (&Record, &Option<String>)| match id {
-                None => record.key_value.clone(),
-                Some(_) => None,
-            };
-            let keys: Vec<Option<String>> = records.iter().zip(&ids).map(keys).collect();
-            let (ids, keys) = (as_texts(&ids), as_texts(&keys));
-            (entries, busy, db::push_sent::twins(&mut db, workspace, self.run.id, (&rows, &ids, &keys)).await?)
+            (entries, db::push_sent::busy(&mut db, workspace, self.env.source.id, &known).await?)
         };
-        let same = twins_here(&records, &ids);
+        let mut twins = twins::faults(self.ctx, self.env, self.run, &self.terms, &records, &ids).await?;
         let mut entries: HashMap<String, Delivered> =
             entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
-        let mut verdicts = Vec::new();
+        let (mut verdicts, mut waits) = (Vec::new(), Vec::new());
         for (record, id) in records.into_iter().zip(ids) {
             if id.as_ref().is_some_and(|id| busy.contains(id)) && !self.reads_only {
-                self.remember(&record, id).await?;
+                waits.push(Final { record_id: id, ..Final::new(&record, RecordState::Planned) });
                 continue;
             }
             let (row_key, person_id) = (record.row_key.clone(), record.person_id);
             let entry = entries.remove(&record.row_key);
             let entry = entry.unwrap_or_else(|| Delivered { row_key, person_id, ..Delivered::default() });
-            let twin = twins.contains(&record.row_key) || id.is_some_and(|id| same.contains(&id));
+            let twin = twins.remove(&record.row_key);
             verdicts.push(self.verdict(record, looked, entry, twin));
         }
-        Ok(verdicts)
+        Ok((verdicts, waits))
     }
 
-    /// So that a record that waits for another call is not taken again before it.
-    async fn remember(&self, record: &Record, id: Option<String>) -> Result<(), FlowError> {
-        let waits = Final { record_id: id, ..Final::new(record, RecordState::Planned) };
-        let mut db = self.ctx.pool.acquire().await?;
-        Ok(results::write(&mut db, self.env.workspace, &[waits], self.ctx.clock.now()).await?)
-    }
-
-    fn verdict(&self, record: Record, looked: &Looked, entry: Delivered, twin: bool) -> Verdict {
+    fn verdict(&self, record: Record, looked: &Looked, mut entry: Delivered, twin: Option<Fault>) -> Verdict {
         let fail = |fault: Fault| (None, Decision::Fail(fault));
         let seen = looked.seen.get(&record.seq);
-        let mut entry = entry;
-        let (remote, decision) = match seen {
-            _ if twin => {
-                fail(Fault::new("duplicate_record", "several rows of the run stand for the same record in Zendesk"))
-            }
-            Some(Seen::Several) => fail(Fault::new("ambiguous", "several records in Zendesk have this key")),
-            Some(Seen::Taken(field)) => {
+        let was_open = !entry.pending.is_empty();
+        let (remote, decision) = match (twin, seen) {
+            // Its record is noted, so that the others learn of it.
+            (Some(fault), Some(Seen::One(remote))) => (Some((**remote).clone()), Decision::Fail(fault)),
+            (Some(fault), _) => fail(fault),
+            (_, Some(Seen::Several)) => fail(Fault::new("ambiguous", "several records in Zendesk have this key")),
+            (_, Some(Seen::Taken(field))) => {
                 let why = "it would be created with a value that belongs to another record in Zendesk";
                 fail(Fault::of(field, "duplicate_value", why))
             }
-            Some(Seen::One(remote)) => {
+            (_, Some(Seen::One(remote))) => {
                 entry = ledger::of_record(entry, Some(&remote.id));
-                ledger::look_back(&mut entry, remote);
+                let same = |name: &str, a: &Value, b: &Value| self.terms.same(name, a, b);
+                ledger::look_back(&mut entry, remote, same, self.ctx.clock.now());
                 (Some((**remote).clone()), self.compare(&record, Some(remote), &entry))
             }
-            Some(Seen::Nobody) | None => (None, self.compare(&record, None, &entry)),
+            (_, Some(Seen::Nobody) | None) => {
+                // Whatever was on its way has not arrived, or is gone.
+                entry.pending.clear();
+                (None, self.compare(&record, None, &entry))
+            }
         };
-        Verdict { record, remote, entry, decision }
+        let settled = was_open && entry.pending.is_empty();
+        Verdict { record, remote, entry, settled, decision }
     }
 
     fn compare(&self, record: &Record, remote: Option<&Remote>, entry: &Delivered) -> Decision {
@@ -222,6 +233,7 @@ impl Round<'_> {
         &self,
         hold: &mut Hold<'_>,
         verdicts: Vec<Verdict>,
+        waits: Vec<Final>,
         looked: &Looked,
     ) -> Result<Vec<Stored>, FlowError> {
         let now = self.ctx.clock.now();
@@ -232,12 +244,14 @@ impl Round<'_> {
         let tx = &mut held.tx;
         // Somebody may have stopped the run, or taken records out of it, while Zendesk was read.
         let state = db::push_run::load(tx, workspace, run_id).await?.map(|run| run.state);
-        let seqs: Vec<i64> = verdicts.iter().map(|verdict| verdict.record.seq).collect();
+        let seqs = verdicts.iter().map(|verdict| verdict.record.seq);
+        let seqs: Vec<i64> = seqs.chain(waits.iter().map(|wait| wait.seq)).collect();
         let ours = match state == Some(self.run.state) {
             true => db::push_sent::hold(tx, workspace, run_id, &seqs).await?,
             false => HashSet::new(),
         };
-        let (mut finals, mut entries) = (Vec::new(), Vec::new());
+        let mut finals: Vec<Final> = waits.into_iter().filter(|wait| ours.contains(&wait.seq)).collect();
+        let mut entries = Vec::new();
         let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
         for verdict in verdicts.into_iter().filter(|verdict| ours.contains(&verdict.record.seq)) {
             match self.outgoing(&verdict, looked) {
@@ -258,7 +272,7 @@ impl Round<'_> {
                 let job = db::push_job::store(tx, workspace, (run_id, source), call.as_str(), part.len(), now).await?;
                 let (verdicts, members): (Vec<Verdict>, Vec<Member>) = part.into_iter().unzip();
                 assign(tx, (workspace, run_id, job), &verdicts, &members, now).await?;
-                entries.extend(verdicts.into_iter().map(|verdict| expected(call, verdict)));
+                entries.extend(verdicts.into_iter().map(|verdict| expected(call, verdict, now)));
                 calls.push(Stored { job, run: run_id, call, members });
             }
         }
@@ -316,8 +330,10 @@ impl Round<'_> {
 
     /// The result of a record for which nothing is sent, and what of the ledger moves with it.
     fn finish(&self, verdict: Verdict) -> (Final, Option<Delivered>) {
-        let Verdict { record, remote, mut entry, decision } = verdict;
+        let Verdict { record, remote, mut entry, settled, decision } = verdict;
         let id = remote.map(|remote| remote.id);
+        // What a look settled stays so, whatever becomes of the record.
+        let settled = settled && !self.reads_only;
         let confirmed = |entry: &mut Delivered| {
             (entry.digest, entry.record_id) = (record.digest, id.clone().or(entry.record_id.take()));
         };
@@ -344,29 +360,17 @@ impl Round<'_> {
             Decision::Skip(fault) => {
                 // Who is deleted needs no second look; others may come.
                 let is_over = fault.class == "deleted" && entry.record_id.is_some() && !self.reads_only;
-                confirmed(&mut entry);
-                (Final::fault(&record, RecordState::Skipped, fault), Some(entry).filter(|_| is_over))
+                if is_over {
+                    confirmed(&mut entry);
+                }
+                (Final::fault(&record, RecordState::Skipped, fault), Some(entry).filter(|_| is_over || settled))
             }
             Decision::Fail(fault) => {
                 let fault = Final::fault(&record, RecordState::Failed, fault);
-                (Final { record_id: id, ..fault }, None)
+                (Final { record_id: id, ..fault }, Some(entry).filter(|_| settled))
             }
         }
     }
-}
-
-fn as_texts(values: &[Option<String>]) -> Vec<Option<&str>> {
-    values.iter().map(Option::as_deref).collect()
-}
-
-/// Records of Zendesk for which several rows among these stand.
-fn twins_here(records: &[Record], ids: &[Option<String>]) -> HashSet<String> {
-    let mut first: HashMap<&str, &str> = HashMap::new();
-    let pairs = records.iter().zip(ids).filter_map(|(record, id)| Some((record.row_key.as_str(), id.as_deref()?)));
-    pairs
-        .filter(|(row, id)| first.insert(id, row).is_some_and(|other| other != *row))
-        .map(|(_, id)| id.into())
-        .collect()
 }
 
 /// As many records together as a call takes: a hundred items, or one record.
@@ -393,7 +397,7 @@ async fn assign(
     (workspace, run, job): (i64, i64, i64),
     verdicts: &[Verdict],
     members: &[Member],
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> Result<(), FlowError> {
     let places = call::places(members);
     let assigned = verdicts.iter().zip(&places).filter_map(|(verdict, (seq, place))| {
@@ -414,15 +418,16 @@ async fn assign(
 }
 
 /// The entry of the ledger while the record is on its way.
-fn expected(call: Call, verdict: Verdict) -> Delivered {
+fn expected(call: Call, verdict: Verdict, now: DateTime<Utc>) -> Delivered {
     let mut entry = verdict.entry;
-    entry.record_id = verdict.remote.map(|remote| remote.id).or(entry.record_id.take());
+    let before = verdict.remote.as_ref();
+    entry.record_id = before.map(|remote| remote.id.clone()).or(entry.record_id.take());
     if let Decision::Write { changes, .. } = &verdict.decision {
         match call {
             Call::MembershipsCreateMany | Call::MembershipsDestroyMany => {
                 ledger::expect_memberships(&mut entry, changes)
             }
-            _ => ledger::expect(&mut entry, changes),
+            _ => ledger::expect(&mut entry, before, changes, now),
         }
     }
     entry

@@ -49,7 +49,7 @@ pub async fn apply(
         let unlinked = records.iter().filter(|record| !directory.links.contains_key(&record.record_id)).count();
         let mut ids = db::person::reserve_ids(db, unlinked).await?.into_iter();
         let (looked_at, written_to) = db::audience_touched::followed(db, workspace, source).await?;
-        let before = if looked_at { directory.people.clone() } else { HashMap::new() };
+        let before = if looked_at { Before::of(&directory) } else { Before::default() };
         let echoes = match written_to {
             true => strip_echoes(db, env, &records, &mut directory).await?,
             false => HashMap::new(),
@@ -61,8 +61,9 @@ pub async fn apply(
         let mut plan = plan(&records, &mut directory, &mut ids, &planning);
         activities = std::mem::take(&mut plan.activities);
         created.extend(plan.created.iter().map(|(id, _)| *id));
+        let linked: BTreeSet<String> = plan.newly_linked.iter().cloned().collect();
         write(db, env, &records, plan, &mut directory, &barred, counts).await?;
-        touch(db, env, &records, &before, &directory, &created).await?;
+        touch(db, env, &before, &directory, &created, &linked).await?;
     }
     let unknown: Vec<&str> =
         batch.nobody.iter().map(String::as_str).filter(|record| !directory.links.contains_key(*record)).collect();
@@ -72,24 +73,48 @@ pub async fn apply(
     Ok((Known { links: directory.links, archived }, activities))
 }
 
-/// Notes for audiences what is new about people: everything of those created, what changed of the others. A record that
-/// was read may have changed its organization, or brought tickets that came before it.
+/// People, and where their records stood, before a batch: in which organization, and whether they were alive.
+#[derive(Default)]
+struct Before {
+    people: HashMap<i64, Person>,
+    places: HashMap<String, (Option<String>, String)>,
+}
+
+fn place(link: &PersonLink) -> (Option<String>, String) {
+    (link.organization_record_id.clone(), link.status.clone())
+}
+
+impl Before {
+    fn of(directory: &Directory) -> Before {
+        let places = directory.links.values().map(|link| (link.record_id.clone(), place(link)));
+        Before { people: directory.people.clone(), places: places.collect() }
+    }
+}
+
+/// Notes for audiences what is new about people: everything of those created, what changed of the others; a record that is another
+/// organization's now, and one that is new to its person and may bring tickets that came before it.
 async fn touch(
     db: &mut PgConnection,
     env: &Env<'_>,
-    records: &[&PersonRecord],
-    before: &HashMap<i64, Person>,
+    before: &Before,
     directory: &Directory,
     created: &HashSet<i64>,
+    linked: &BTreeSet<String>,
 ) -> db::Result<()> {
     let mut changes: BTreeSet<(i64, String)> =
         created.iter().map(|id| (*id, db::audience_touched::ALL.to_string())).collect();
     for (id, person) in directory.people.iter().filter(|(id, _)| !created.contains(id)) {
-        let changed = before.get(id).map(|before| audience::changed(before, person)).unwrap_or_default();
+        let changed = before.people.get(id).map(|before| audience::changed(before, person)).unwrap_or_default();
         changes.extend(changed.into_iter().map(|need| (*id, need)));
     }
-    for person in records.iter().filter_map(|record| Some(directory.links.get(&record.record_id)?.person_id)) {
-        changes.extend([(person, "organization".to_string()), (person, "ticket".to_string())]);
+    for link in directory.links.values() {
+        let is_new = linked.contains(&link.record_id);
+        if is_new || before.places.get(&link.record_id) != Some(&place(link)) {
+            changes.insert((link.person_id, "organization".to_string()));
+        }
+        if is_new {
+            changes.insert((link.person_id, "ticket".to_string()));
+        }
     }
     db::audience_touched::note(db, env.source.workspace_id, changes, env.now).await
 }

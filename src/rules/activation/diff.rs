@@ -93,6 +93,11 @@ impl Terms {
         self.fields.get(name).map(|term| &term.field)
     }
 
+    /// Are two values of a field one, in its type?
+    pub fn same(&self, name: &str, a: &Value, b: &Value) -> bool {
+        self.field(name).map_or(a == b, |field| same(field, a, b))
+    }
+
     /// By what a record that is not there is created, so that creating it twice makes one: the key, or what is wanted of an
     /// external id or address. None where nothing tells it apart.
     pub fn creation_key(&self, key_value: Option<&str>, wanted: &Wanted) -> Option<(KeyKind, String)> {
@@ -113,7 +118,7 @@ impl Terms {
     }
 
     /// True when the row only says that somebody left: no membership of an audience, no tag, nothing else.
-    fn is_exit(&self, wanted: &Wanted) -> bool {
+    pub fn is_exit(&self, wanted: &Wanted) -> bool {
         let value = |(name, value): (&String, &Value)| {
             let part = self.fields.get(name).and_then(|term| term.audience);
             part.is_some() && (part != Some(AudiencePart::Status) || value != "realized")
@@ -159,7 +164,8 @@ pub fn diff(
     }
 }
 
-fn is_custom(name: &str) -> bool {
+/// True for a field that the account defined itself.
+pub fn is_custom(name: &str) -> bool {
     name.starts_with("user_fields.") || name.starts_with("organization_fields.")
 }
 
@@ -206,7 +212,7 @@ fn change(terms: &Terms, wanted: &Wanted, remote: &Remote, last: Option<&Deliver
     for (name, value) in &wanted.values {
         let Some(term) = terms.fields.get(name) else { continue };
         let theirs = remote.values.get(name).unwrap_or(&Value::Null);
-        match step(term, value, theirs, last.written.get(name).map(|written| &written.v), last.pending.get(name)) {
+        match step(term, value, theirs, last.written.get(name).map(|written| &written.v)) {
             Step::Nothing => {}
             Step::Write => _ = changes.values.insert(name.clone(), value.clone()),
             Step::Keep(why) => _ = kept.insert(name.clone(), why.to_owned()),
@@ -244,12 +250,12 @@ fn memberships(wanted: &Wanted, remote: &Remote, last: &Delivered, changes: &mut
     }
 }
 
-fn step(term: &Term, wanted: &Value, theirs: &Value, last: Option<&Value>, pending: Option<&Value>) -> Step {
+fn step(term: &Term, wanted: &Value, theirs: &Value, last: Option<&Value>) -> Step {
     let same = |a: &Value, b: &Value| same(&term.field, a, b);
     if same(wanted, theirs) || (term.write == Write::NeverClear && is_empty(wanted)) {
         return Step::Nothing;
     }
-    let ours = last.is_some_and(|last| same(last, theirs)) || pending.is_some_and(|pending| same(pending, theirs));
+    let ours = last.is_some_and(|last| same(last, theirs));
     if term.write == Write::IfEmpty && !is_empty(theirs) && !ours {
         return Step::Keep("filled");
     }

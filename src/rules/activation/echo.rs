@@ -2,12 +2,13 @@
 //!
 //! A value that we wrote is no statement of Zendesk's: were it taken for one, it could replace what the CDP has learned since, or
 //! feed an activation with its own result. So it is taken out of the record before policies decide, where the activation that wrote
-//! it reads that very field. Every other field that we write has no other origin in the CDP than Zendesk: there the record is
+//! it reads that very field; likewise the value that it replaced, where a record from before comes late. Every other field that we write has no other origin in the CDP than Zendesk: there the record is
 //! followed as ever, so that the CDP shows what Zendesk has.
 
 use crate::model::field::{Given, SystemField};
 use crate::model::person::{NameGiven, Person, PersonRecord};
 use crate::model::push::{Values, Written};
+use crate::rules::activation::ledger;
 use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,7 +51,7 @@ pub fn strip(
     ours: &[Ours],
     key_of: fn(&str) -> String,
 ) -> Option<Stripped> {
-    let look = Look { person, source_id };
+    let look = Look { person, source_id, updated_at: record.updated_at };
     let mut stripped = Stripped { record: record.clone(), name_is_ours: false };
     for entry in ours {
         if let NameGiven::Whole(name) = &record.name {
@@ -59,8 +60,12 @@ pub fn strip(
                 names.iter().any(|field| look.is_echo(entry, "name", field, &name.as_str().into()));
         }
         for (target, field) in SYSTEM {
-            let Given::Value(said) = &record.system[field] else { continue };
-            if look.is_echo(entry, target, field.as_str(), &said.as_str().into()) {
+            let said = match &record.system[field] {
+                Given::Value(said) => said.as_str().into(),
+                Given::Empty => Value::Null,
+                Given::Absent => continue,
+            };
+            if look.is_echo(entry, target, field.as_str(), &said) {
                 stripped.record.system[field] = Given::Absent;
             }
         }
@@ -83,10 +88,13 @@ pub fn strip(
 struct Look<'a> {
     person: Option<&'a Person>,
     source_id: i64,
+    /// When the record last changed in Zendesk.
+    updated_at: Option<DateTime<Utc>>,
 }
 
 impl Look<'_> {
-    /// Is what a record says of a field the value that this activation, which reads the same field, gave it?
+    /// Is what a record says of a field the value that this activation, which reads the same field, gave it, or the one that it
+    /// replaced, said by a record from before that?
     fn is_echo(&self, ours: &Ours, target: &str, field: &str, said: &Value) -> bool {
         let reads = ours.needs.iter().any(|need| need.strip_prefix("field:") == Some(field));
         let pending = || ours.pending.get(target).is_some_and(|value| same(target, value, said));
@@ -95,7 +103,17 @@ impl Look<'_> {
                 .get(target)
                 .is_some_and(|written| same(target, &written.v, said) && !self.spoke_since(field, written.at))
         };
-        reads && (pending() || written())
+        reads && (pending() || written() || self.is_replaced(ours, target, said))
+    }
+
+    /// Is this what stood there before we wrote, from a record that is older than our writing? It comes late and says nothing new.
+    /// Who sets the same value again afterwards makes a newer record.
+    fn is_replaced(&self, ours: &Ours, target: &str, said: &Value) -> bool {
+        let is_older = |sent: Option<DateTime<Utc>>| sent.zip(self.updated_at).is_some_and(|(sent, at)| at < sent);
+        let on_its_way = ledger::sent(&ours.pending);
+        let before_pending = on_its_way.was.get(target).is_some_and(|was| same(target, was, said));
+        let replaced = |written: &Written| is_older(written.sent) && same(target, &written.was, said);
+        (before_pending && is_older(on_its_way.at)) || ours.written.get(target).is_some_and(replaced)
     }
 
     /// Has the source said something else of the field since? Then the same value again is a person's, who took it back.
@@ -192,7 +210,7 @@ mod tests {
     }
 
     fn ours(written: &[(&str, Value)], pending: &[(&str, Value)], needs: &[&str]) -> Ours {
-        let entry = |value: &Value| Written { v: value.clone(), was: Value::Null, at: at(WRITTEN) };
+        let entry = |value: &Value| Written { v: value.clone(), was: json!("never"), at: at(WRITTEN), sent: None };
         Ours {
             written: written.iter().map(|(field, value)| ((*field).to_string(), entry(value))).collect(),
             pending: pending.iter().map(|(field, value)| ((*field).to_string(), value.clone())).collect(),
@@ -241,6 +259,32 @@ mod tests {
         check(&person(7, BEFORE), tier(), &["tier"]);
         check(&person(7, AFTER), tier(), &[]);
         check(&person(9, AFTER), tier(), &["tier"]);
+    }
+
+    #[test]
+    fn what_we_replaced_is_taken_out_of_records_from_before() {
+        let check = |updated_at: Option<&str>, written: bool, said: Value, expected: bool| {
+            let mut record = record("Lisa", "lisa@springfield.io", json!({ "zd.tier": said }));
+            record.updated_at = updated_at.map(at);
+            let mut ours = ours(&[], &[], &["zd.tier"]);
+            if written {
+                let one = Written { v: json!("gold"), was: json!("tin"), at: at(AFTER), sent: Some(at(WRITTEN)) };
+                ours.written.insert("user_fields.tier".into(), one);
+            } else {
+                let sent = json!({"at": WRITTEN, "was": {"user_fields.tier": "tin"}});
+                ours.pending = [("user_fields.tier".to_string(), json!("gold")), ("sent".to_string(), sent)].into();
+            }
+            let found = strip(&record, Some(&person(9, AFTER)), 7, &[ours], |key| format!("zd.{key}"));
+            assert_eq!(found.is_some(), expected, "{updated_at:?} {written} {:?}", record.fields);
+        };
+        for written in [true, false] {
+            check(Some(BEFORE), written, json!("tin"), true);
+            check(Some(BEFORE), written, json!("silver"), false);
+            // Somebody set it back, in the same second or later.
+            check(Some("2026-06-15T12:00:00.500Z"), written, json!("tin"), false);
+            check(Some(AFTER), written, json!("tin"), false);
+            check(None, written, json!("tin"), false);
+        }
     }
 
     #[test]

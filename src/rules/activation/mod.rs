@@ -16,6 +16,7 @@ pub mod part;
 pub mod personal;
 pub mod place;
 pub mod preflight;
+pub mod query;
 pub mod read;
 #[cfg(test)]
 mod reading;

@@ -1,7 +1,6 @@
 //! What became of a change whose answer was lost, judged by what Zendesk has now.
 
 use super::diff::{Terms, has_tag};
-use super::value::same;
 use crate::model::push::{Changes, Remote};
 use serde_json::Value;
 
@@ -25,9 +24,9 @@ pub fn settle(terms: &Terms, present: Option<&Remote>, before: Option<&Remote>, 
     let Some(present) = present else {
         return if before.is_some() { Settled::Gone } else { Settled::NotApplied };
     };
-    let one = |name: &str, a: &Value, b: &Value| terms.field(name).map_or(a == b, |field| same(field, a, b));
-    let has =
-        |record: &Remote, name: &str, value: &Value| one(name, record.values.get(name).unwrap_or(&Value::Null), value);
+    let has = |record: &Remote, name: &str, value: &Value| {
+        terms.same(name, record.values.get(name).unwrap_or(&Value::Null), value)
+    };
     let tags = changes.add_tags.len() + changes.remove_tags.len();
     let shows = |name: &str| before.is_none() || name != "email" || changes.values.len() + tags == 1;
     let values = changes.values.iter().filter(|(name, _)| shows(name));

@@ -62,7 +62,7 @@ mod tests {
     fn ledger(values: Value) -> Delivered {
         let written = values.as_object().expect("values").iter().map(|(field, v)| {
             let at = "2026-06-15T12:00:00Z".parse().expect("a time");
-            (field.clone(), Written { v: v.clone(), was: Value::Null, at })
+            (field.clone(), Written { v: v.clone(), was: Value::Null, at, sent: None })
         });
         Delivered { written: written.collect(), ..Delivered::default() }
     }

@@ -133,7 +133,14 @@ async fn a_first_sync_says_how_rows_and_records_meet() {
     assert!(by_key.ends_with(",Lisa@Springfield.example,"), "{by_key}");
     assert_eq!(world.count("push_job").await, 0, "nothing was sent");
 
-    let (_, table, _) = world.command(&["activation", "plan", "health"], "").await;
+    let port = world.public_url.rsplit(':').next().unwrap_or_default();
+    let file = std::env::temp_dir().join(format!("deskbridge-met-{port}.csv"));
+    let path = file.to_str().expect("a path");
+    let (_, table, note) = world.command(&["activation", "plan", "health", "--adoption-csv", path], "").await;
+    let written = std::fs::read_to_string(&file).expect("the file");
+    _ = std::fs::remove_file(&file);
+    assert_eq!(written.trim_end(), csv.trim_end());
+    assert!(note.contains(&format!("{} lines written to {path}.", written.lines().count())), "{note}");
     assert!(table.contains("\nFirst sync: how rows and records meet; nothing is written yet:\n"), "{table}");
     let exact = table.lines().find(|line| line.starts_with("exact ")).expect("a line");
     assert_eq!(exact.split_whitespace().nth(1), Some(expected["exact"].to_string().as_str()), "{table}");

@@ -1,6 +1,8 @@
 //! What an operator does with runs, by command: what each says, with which exit code, and what the account has afterwards.
 
 use crate::support::{Setup, World};
+use deskbridge::model::push::RunKind;
+use deskbridge::pipeline::activate::control;
 use serde_json::{Value, json};
 
 const FILE: &str = r#"
@@ -142,6 +144,7 @@ async fn a_plan_is_made_looked_into_applied_and_undone() {
         .await
         .tells(1, &["activation health is paused\n", "deskbridge activation resume health"]);
     activation(&world, "resume health").await.tells(0, &["state                     by command\n"]);
+    activation(&world, "runs 4").await.tells(1, &["there is no activation \"4\""]);
     let runs = activation(&world, "runs health").await;
     runs.tells(0, &["RUN  ACTIVATION  KIND  STATE", "4    health      undo  done"]);
     let runs = activation(&world, "runs --json").await.json();
@@ -290,4 +293,49 @@ async fn a_field_made_just_now_is_known_to_a_daemon_that_lacked_it() {
         .tells(0, &["Made in Zendesk: user_fields.fresh (text)\n"]);
     world.clock.advance(std::time::Duration::from_secs(11));
     assert_eq!(look().await, 0);
+}
+
+#[tokio::test]
+async fn a_roll_out_goes_on_from_stage_to_stage() {
+    let world = World::synced(Setup { users: 30, tickets: 0, ..Setup::default() }).await;
+    run(&world, "audience apply -f -", MAILED).await.tells(0, &[]);
+    run(&world, "activation apply -f -", &format!("{FILE}[guards]\nstages = true\n")).await.tells(0, &[]);
+    activation(&world, "plan health").await.tells(0, &["would go to  one record\n"]);
+    let first = activation(&world, "run health").await;
+    first.tells(
+        0,
+        &["asks        sent to one record; next is ten more records\n", "\nsent           1 ", "updated        1\n"],
+    );
+    let second = activation(&world, "approve 2").await;
+    second.tells(0, &["\nsent           11 ", "updated        11\n", "next is "]);
+    let mut last = activation(&world, "approve 2").await;
+    if last.out.contains("state       asks\n") {
+        last = activation(&world, "approve 2").await;
+    }
+    last.tells(0, &["state       done\n"]);
+    activation(&world, "show health").await.tells(0, &["rolled out to             all\n"]);
+}
+
+#[tokio::test]
+async fn alerts_are_listed_while_they_are_open_and_when_they_are_over() {
+    let world = world(&format!("{FILE}[guards]\nmax_changed = 3\n")).await;
+    let run_of = control::start(&world.ctx, 1, "health", RunKind::Run).await.expect("a run");
+    let minutes = async |number: u32| {
+        for _ in 0..number {
+            world.run_jobs().await;
+            world.advance(61, 0).await;
+        }
+        world.run_jobs().await;
+    };
+    minutes(3).await;
+    let listed = run(&world, "alert list", "").await;
+    listed.tells(0, &["ID  KIND     ABOUT", "waiting  activation:health", "  open ", "max_changed = 3"]);
+    let listed = run(&world, "alert list --json", "").await.json();
+    assert_eq!((&listed[0]["kind"], &listed[0]["recovered_at"]), (&json!("waiting"), &Value::Null), "{listed:#}");
+    control::stop(&world.ctx, 1, run_of.id).await.expect("stopped");
+    minutes(3).await;
+    let listed = run(&world, "alert list --json", "").await.json();
+    let waiting =
+        listed.as_array().expect("alerts").iter().find(|alert| alert["kind"] == "waiting").expect("it is kept");
+    assert!(waiting["recovered_at"].is_string(), "{listed:#}");
 }

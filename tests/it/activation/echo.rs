@@ -77,6 +77,32 @@ async fn an_echo_overwrites_nothing_newer_by_webhook_or_export() {
 }
 
 #[tokio::test]
+async fn what_we_replaced_comes_late_and_says_nothing() {
+    let (world, id) = world().await;
+    // A change of the agent's, told late: by then we have written the phone, which the record does not know of.
+    world.sim.post("act", json!({"do": "update_user", "user_id": id, "details": "moved"})).await;
+    world.advance(2, 0).await;
+    let (now, sent) = (world.clock.now(), world.clock.now() - chrono::Duration::seconds(1));
+    sqlx::query("UPDATE delivery SET written = $1")
+        .bind(json!({"phone": {"v": "+15550111", "was": "+15550100", "at": now, "sent": sent}}))
+        .execute(&world.ctx.pool)
+        .await
+        .expect("a ledger");
+    world.sim.post("drain", json!({})).await;
+    world.run_jobs().await;
+    let details: Value =
+        world.value("SELECT fields -> 'zd.details' FROM person WHERE email = 'lisa@springfield.io'").await;
+    assert_eq!((details, lisa(&world).await.1), (json!("moved"), "+15550122".to_string()));
+    // Who sets it back afterwards is heard.
+    world.act(json!({"do": "update_user", "user_id": id, "phone": "+15550111"})).await;
+    world.run_jobs().await;
+    world.advance(60, 0).await;
+    world.act(json!({"do": "update_user", "user_id": id, "phone": "+15550100"})).await;
+    world.run_jobs().await;
+    assert_eq!(lisa(&world).await.1, "+15550100");
+}
+
+#[tokio::test]
 async fn a_person_in_zendesk_is_heard_even_in_the_same_second() {
     let (world, id) = world().await;
     // Ours and the agent's, without a moment between them.

@@ -261,6 +261,32 @@ async fn rows_are_the_same_in_pages_of_any_size() {
 }
 
 #[tokio::test]
+async fn a_query_names_them_by_their_numbers() {
+    let rows = r#"query = """
+SELECT id AS organization_id, name || '!' AS label FROM organization WHERE fields ->> 'zd.seats' <> '70'
+UNION ALL SELECT 1000000, 'nobody'
+"""
+key = "organization_id"
+"#;
+    let maps =
+        "[[map]]\nto = \"details\"\ntemplate = \"{{ row.label }} {{ person['zd.seats'] }}\"\n[[tag]]\ntag = \"vip\"\n";
+    let head = "name = \"accounts\"\nsource = \"acme\"\ntarget = \"organizations\"\n[rows]\n";
+    let accounts = Accounts::new(&format!("{head}{rows}{maps}")).await;
+    assert_eq!(accounts.run(RunKind::Run).await.1, told(&[("failed.no_organization", 1), ("updated", 3)]));
+    let wears = (Value::Null, json!("Beta! 7"), json!(["theirs", "vip"]));
+    assert_eq!(accounts.look(accounts.beta).await, wears);
+    assert_eq!(accounts.run(RunKind::Run).await.0.counts.same, 3);
+    // Which the query gives no more loses its tag, and which is deleted is left alone.
+    let act = json!({"do": "update_organization", "id": accounts.beta, "organization_fields": {"seats": 70}});
+    accounts.world.act(act).await;
+    accounts.world.act(json!({"do": "delete_organization", "id": accounts.gamma})).await;
+    accounts.world.settle().await;
+    let expected = [("failed.no_organization", 1), ("skipped.deleted", 1), ("updated", 1)];
+    assert_eq!(accounts.run(RunKind::Run).await.1, told(&expected));
+    assert_eq!(accounts.look(accounts.beta).await, (Value::Null, json!("Beta! 7"), json!(["theirs"])));
+}
+
+#[tokio::test]
 async fn fields_are_looked_at_and_made() {
     let world = World::synced(Setup { users: 3, tickets: 0, ..Setup::default() }).await;
     define_audience(&world, "vips", json!({"all": []})).await;

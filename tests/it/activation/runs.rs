@@ -274,6 +274,7 @@ async fn a_run_that_is_stopped_sends_no_more_and_what_is_skipped_stays() {
     let refused = control::start(&world.ctx, 1, "health", RunKind::Run).await;
     assert!(refused.is_err(), "two runs are not open at once");
     control::stop(&world.ctx, 1, first.id).await.expect("stopped");
+    assert_eq!(world.count("push_run WHERE by_hand").await, 1, "nobody needs to be told");
     push(&world).await;
     let stopped = look(&world, &first).await;
     assert_eq!((stopped.state, written(&details(&world).await)), (RunState::Stopped, 1), "{stopped:?}");
