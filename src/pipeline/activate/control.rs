@@ -75,7 +75,7 @@ pub async fn test(ctx: &Context, workspace: i64, name: &str, key: &str) -> Resul
             "deskbridge person find TEXT finds people; deskbridge audience members NAME lists those of an audience",
         ));
     }
-    if meant.people.len() > 1 {
+    if meant.people.len() > 1 && one.activation.target != Target::Organizations {
         let numbers: Vec<String> = meant.people.iter().map(i64::to_string).collect();
         return Err(ActivationError::refused(
             format!("{key:?} is several people: {}", numbers.join(", ")),

@@ -284,8 +284,8 @@ async fn the_rate_that_is_allowed_is_held() {
     assert!((98.0..=100.5).contains(&rate), "{rate}");
 }
 
-/// Changes people as applied events do, one after the other, at an even pace. Answers who was changed when: a change is there for
-/// nobody before it is committed, which may have to wait for a page of a first sync that holds the person's row.
+/// Changes people as applied events do, under the workspace's lock, one after the other and at an even pace. Answers who was changed
+/// when: a change is there for nobody before it is committed, which may have to wait for a page of a first sync that holds the lock.
 async fn change(
     world: &World,
     daemon: &deskbridge::app::Daemon,
@@ -298,6 +298,7 @@ async fn change(
         tick.tick().await;
         let now = daemon.ctx.clock.now();
         let mut tx = world.ctx.pool.begin().await.expect("a transaction");
+        db::workspace::lock(&mut tx, 1).await.expect("locked");
         sqlx::query("UPDATE person SET first_name = 'Bert' || id, updated_at = $2 WHERE id = $1")
             .bind(id)
             .bind(now)
@@ -388,7 +389,12 @@ async fn change_and_send(beside_first_sync: bool) {
             .fetch_all(&world.ctx.pool)
             .await
             .expect("states");
-    println!("records by state: {states:?}; dead letters: {}", world.count("dead_letter").await);
+    let letters: Vec<(String, i64)> =
+        sqlx::query_as("SELECT stream || ': ' || reason, count(*) FROM dead_letter GROUP BY stream, reason")
+            .fetch_all(&world.ctx.pool)
+            .await
+            .expect("letters");
+    println!("records by state: {states:?}; dead letters: {letters:?}");
     assert_eq!(late.len(), people, "everybody was sent: {states:?}");
     if !beside_first_sync {
         assert!(at(0.99) <= 3.0);

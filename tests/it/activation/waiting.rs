@@ -72,6 +72,8 @@ async fn what_has_to_wait_asks_for_no_jobs() {
     // The run of a new definition asks, and so does what is always on.
     apply(&world, &format!("{FILE}[guards]\nmax_changed = 2\n[[map]]\nto = \"details\"\nvalue = \"new\"\n")).await;
     tickets(&world).await;
+    // Once it waits, who becomes due stays so.
+    tickets(&world).await;
     let claims = an_hour(&world).await;
     assert!(claims <= 10, "it asks: {claims}");
     assert!(world.count(&open("waiting")).await >= 1 && world.count("activation_due").await >= 1);
