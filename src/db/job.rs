@@ -97,8 +97,8 @@ async fn enqueue_pushes(db: &mut PgConnection, now: DateTime<Utc>) -> Result<()>
                              AND (j.state = 'running' OR j.due_at <= $1 OR j.failures > 0))
            AND (EXISTS (SELECT 1 FROM activation a WHERE a.workspace_id = s.workspace_id AND a.source_id = s.id
                           AND a.paused_at IS NULL AND (a.held_until IS NULL OR a.held_until <= $1)
-                          AND (a.next_at <= $1 OR a.next_at IS NULL AND a.definition #> '{when,cron}' IS NOT NULL
-                               OR a.replan_at <= $1 AND NOT EXISTS (
+                          AND (a.next_at IS NULL AND a.definition #> '{when,cron}' IS NOT NULL
+                               OR least(a.next_at, a.replan_at) <= $1 AND NOT EXISTS (
                               SELECT 1 FROM push_run r WHERE r.workspace_id = a.workspace_id AND r.activation_id = a.id
                                 AND r.kind = 'run' AND r.ended_at IS NULL)
                                OR a.always AND EXISTS (

@@ -318,7 +318,8 @@ pub struct RunCounts {
     pub looked_at: u64,
     /// Rows for which Zendesk was last given the same.
     pub same: u64,
-    /// Rows that consent or suppression keeps from being written, and of which nothing ever was.
+    /// Rows that consent or suppression keeps out; those that were written before are delivered as exits, and stand
+    /// among the rows as well.
     pub withheld: u64,
     /// Records it would change, as its before-images told.
     pub would_change: u64,

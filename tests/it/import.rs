@@ -43,6 +43,33 @@ fn file(text: &str, extension: &str) -> PathBuf {
     path
 }
 
+/// Imports a text. Answers what came of it, and the faults.
+async fn read_in(
+    ctx: &Context,
+    text: &str,
+    wishes: &Wishes,
+    dry_run: bool,
+) -> Result<(Summary, Vec<String>), ImportError> {
+    let format = if text.starts_with('{') { Format::Ndjson } else { Format::Csv };
+    let settings = import::prepare(ctx, wishes).await?;
+    let path = file(text, "x");
+    let how = How { format, mapping: Mapping::default(), key: None, clear_empty: false };
+    let reading =
+        Reading { identifiers: settings.identifiers, region: None, blocked: Vec::new(), message_bytes: Some(1000) };
+    let (plan, ear) = (Arc::new(Plan { path: path.clone(), how, reading }), Arc::new(Ear::default()));
+    let checked = Arc::new(import::check(&plan, ear.as_ref())?);
+    let summary = import::apply(ctx, wishes, plan, checked, ear.clone(), dry_run).await;
+    std::fs::remove_file(path).unwrap();
+    let heard = ear.0.lock().unwrap().clone();
+    Ok((summary?, heard))
+}
+
+/// Has another source say this of people.
+pub async fn told(ctx: &Context, text: &str) {
+    let (_, faults) = read_in(ctx, text, &wishes(MergeStrategy::Overwrite), false).await.expect("an import");
+    assert_eq!(faults, Vec::<String>::new());
+}
+
 impl Desk {
     async fn new() -> Desk {
         let clock = Clock::manual(START.parse().unwrap());
@@ -57,18 +84,7 @@ impl Desk {
         wishes: &Wishes,
         dry_run: bool,
     ) -> Result<(Summary, Vec<String>), ImportError> {
-        let format = if text.starts_with('{') { Format::Ndjson } else { Format::Csv };
-        let settings = import::prepare(&self.ctx, wishes).await?;
-        let path = file(text, "x");
-        let how = How { format, mapping: Mapping::default(), key: None, clear_empty: false };
-        let reading =
-            Reading { identifiers: settings.identifiers, region: None, blocked: Vec::new(), message_bytes: Some(1000) };
-        let (plan, ear) = (Arc::new(Plan { path: path.clone(), how, reading }), Arc::new(Ear::default()));
-        let checked = Arc::new(import::check(&plan, ear.as_ref())?);
-        let summary = import::apply(&self.ctx, wishes, plan, checked, ear.clone(), dry_run).await;
-        std::fs::remove_file(path).unwrap();
-        let heard = ear.0.lock().unwrap().clone();
-        Ok((summary?, heard))
+        read_in(&self.ctx, text, wishes, dry_run).await
     }
 
     async fn import(&self, text: &str, wishes: &Wishes) -> Summary {

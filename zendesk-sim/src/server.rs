@@ -240,7 +240,13 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
 
 /// Sends an answer, or what a fault makes of it.
 async fn finish(shared: &Shared, req: &Req, reply: Reply, head: &axum::http::request::Parts) -> Response {
-    let sent = bad::spoil(&mut shared.gate().world.faults.bad_answers, req, reply);
+    let (sent, latency) = {
+        let faults = &mut shared.gate().world.faults;
+        (bad::spoil(&mut faults.bad_answers, req, reply), faults.latency_ms)
+    };
+    if latency > 0 {
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+    }
     match sent {
         Sent::Whole(reply) => respond(reply),
         Sent::Raw(raw) => raw.write(head.extensions.get::<ConnectInfo<Tap>>().map(|tap| &tap.0)).await,

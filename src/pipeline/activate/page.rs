@@ -19,7 +19,8 @@ pub enum Scope<'a> {
 pub struct Page {
     /// The rows.
     pub rows: Vec<Row>,
-    /// Rows of the page that consent or suppression keeps from being written, and of which nothing ever was.
+    /// Rows of the page that consent or suppression keeps out; those that were written before are delivered as exits, and stand
+    /// among the rows as well.
     pub withheld: usize,
     /// Where the next page begins; None after the last.
     pub next: Option<Value>,

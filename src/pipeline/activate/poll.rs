@@ -28,21 +28,56 @@ const LONGEST: i64 = 3600;
 pub struct Polled {
     /// Calls that have not ended.
     pub open: usize,
+    /// Whether one has: its run may go on.
+    pub moved: bool,
     /// When the next look is due; None when nothing is under way.
     pub next_at: Option<DateTime<Utc>>,
 }
 
-/// Looks at all calls of a source that have not ended, in one request, and settles by reading those whose time has come.
-pub async fn poll(ctx: &Context, lease: &Lease, source: &Source, client: &Client) -> Result<Polled, FlowError> {
+/// What Zendesk said of calls under way: each job that was asked for, and its status where Zendesk knows it.
+#[derive(Debug, Default)]
+pub struct Asked {
+    jobs: Vec<(Job, Option<JobStatus>)>,
+}
+
+/// Asks for all calls of a source that have not ended, in one request, once one of them is due: they begin a second apart, and each
+/// asked for by itself would cost a request a second. Nothing is changed by it, so that it may go on beside other work.
+pub async fn ask(ctx: &Context, source: &Source, client: &Client) -> Result<Asked, FlowError> {
+    let look = Look { ctx, source, client };
+    let mut sent = look.open().await?;
+    sent.retain(|job| job.state == "sent" && job.remote_job.is_some());
+    let now = ctx.clock.now();
+    if !sent.iter().any(|job| look.next_at(job) <= now) {
+        return Ok(Asked::default());
+    }
+    let ids: Vec<String> = sent.iter().filter_map(|job| job.remote_job.clone()).collect();
+    let found = push::jobs(client, &ids).await?;
+    let mut found: HashMap<String, JobStatus> = found.into_iter().map(|status| (status.id.clone(), status)).collect();
+    let status = |job: Job| {
+        let status = job.remote_job.as_ref().and_then(|id| found.remove(id));
+        (job, status)
+    };
+    Ok(Asked { jobs: sent.into_iter().map(status).collect() })
+}
+
+/// Gives records their results by what Zendesk said, and settles by reading the calls whose time has come.
+pub async fn poll(
+    ctx: &Context,
+    lease: &Lease,
+    source: &Source,
+    client: &Client,
+    asked: Asked,
+) -> Result<Polled, FlowError> {
     let mut hold = Hold::new(ctx, lease);
     let look = Look { ctx, source, client };
-    let open = look.open().await?;
-    look.ask(&mut hold, &open).await?;
+    let before = look.open().await?;
+    look.take(&mut hold, &asked.jobs).await?;
     for job in look.open().await?.iter().filter(|job| look.is_lost(job)) {
         look.settle(&mut hold, job).await?;
     }
     let open = look.open().await?;
-    Ok(Polled { open: open.len(), next_at: open.iter().map(|job| look.next_at(job)).min() })
+    let moved = open.len() < before.len();
+    Ok(Polled { open: open.len(), moved, next_at: open.iter().map(|job| look.next_at(job)).min() })
 }
 
 struct Look<'a> {
@@ -76,21 +111,11 @@ impl Look<'_> {
         job.state != "sent" && self.next_at(job) <= self.ctx.clock.now()
     }
 
-    /// Asks about all jobs once one of them is due: calls begin a second apart, and each asked for by itself would cost a
-    /// request a second.
-    async fn ask(&self, hold: &mut Hold<'_>, open: &[Job]) -> Result<(), FlowError> {
-        let now = self.ctx.clock.now();
-        let due: Vec<&Job> = open.iter().filter(|job| job.state == "sent").collect();
-        let ids: Vec<String> = due.iter().filter_map(|job| job.remote_job.clone()).collect();
-        if !due.iter().any(|job| self.next_at(job) <= now) || ids.is_empty() {
-            return Ok(());
-        }
-        let found = push::jobs(self.client, &ids).await?;
-        let found: HashMap<&str, &JobStatus> = found.iter().map(|status| (status.id.as_str(), status)).collect();
+    /// Takes what was said of each job.
+    async fn take(&self, hold: &mut Hold<'_>, asked: &[(Job, Option<JobStatus>)]) -> Result<(), FlowError> {
         let now = self.ctx.clock.now();
         let mut working = Vec::new();
-        for job in due {
-            let status = job.remote_job.as_deref().and_then(|id| found.get(id));
+        for (job, status) in asked {
             let late = job.sent_at.is_some_and(|sent_at| now - sent_at >= Duration::seconds(LONGEST));
             match status {
                 None => self.lose(hold, job, "Zendesk does not know the job any more", None).await?,

@@ -179,6 +179,7 @@ fn form(env: &Env, facts: People, moment: Moment) -> Page {
         let row_key = facts.given.as_ref().map_or_else(|| format!("person:{person}"), |given| given.row_key.clone());
         let is_withheld = env.forming.is_without_consent(&facts) || suppressed.contains(person);
         let mut taken = Vec::new();
+        withheld += usize::from(is_withheld && env.forming.is_in(&facts));
         match env.forming.form(&row_key, &facts, is_withheld, moment.zone) {
             Formed::Row(row) => {
                 if !others.is_empty() {
@@ -186,8 +187,7 @@ fn form(env: &Env, facts: People, moment: Moment) -> Page {
                 }
                 rows.push(*row);
             }
-            Formed::Withheld => withheld += 1,
-            Formed::Nothing => {}
+            Formed::Withheld | Formed::Nothing => {}
         }
         // Rows of those who were merged into the person: their records are left behind, each once, unless the person has them
         // now.

@@ -3,6 +3,7 @@
 //! It works in turns. Each asks for calls that are under way, lets activations that are always on take up what changed, and
 //! does one piece of one run: a page of rows, or a call. What a turn leaves open tells when the next is due.
 
+use super::ahead::Ahead;
 use super::conclude::{self, Left};
 use super::env::{self, Env};
 use super::stored::Stored;
@@ -30,7 +31,7 @@ const HOLD: (Duration, Duration) = (Duration::seconds(10), Duration::minutes(10)
 
 /// Runs a push job.
 pub async fn run(ctx: &Context, lease: &Lease) -> Result<(), FlowError> {
-    let mut work = Work { ctx, lease, envs: HashMap::new(), reading: None, next: None };
+    let mut work = Work { ctx, lease, envs: HashMap::new(), ahead: None, reading: None, next: None };
     loop {
         ctx.may_go_on()?;
         let source = db::source::get(&mut *ctx.pool.acquire().await?, lease.source_id).await?;
@@ -74,6 +75,8 @@ struct Work<'a> {
     ctx: &'a Context,
     lease: &'a Lease,
     envs: HashMap<i64, Opened>,
+    /// What was read for the next call.
+    ahead: Option<Ahead>,
     /// The query that is being read, for which run: one at a time, beside everything else.
     reading: Option<(i64, AbortOnDropHandle<Result<(), FlowError>>)>,
     /// When there is something to do again, as far as this turn knows.
@@ -86,10 +89,17 @@ impl Work<'_> {
         self.next = None;
         let all = self.activations(source).await?;
         let client = self.ctx.client(source)?;
-        let polled = poll::poll(self.ctx, self.lease, source, &client).await?;
+        // An answer of Zendesk takes long: it is asked for calls under way while the next ones go out.
+        let (asked, busy) = tokio::join!(poll::ask(self.ctx, source, &client), self.pieces(source, &all));
+        let polled = poll::poll(self.ctx, self.lease, source, &client, asked?).await?;
         self.wake_at(polled.next_at);
+        Ok(busy? | polled.moved)
+    }
+
+    /// What there is to do besides asking: who became due is taken up, and a piece of a run is done.
+    async fn pieces(&mut self, source: &Source, all: &[Stored]) -> Result<bool, FlowError> {
         let mut busy = false;
-        for one in &all {
+        for one in all {
             if self.is_ready(one, RunKind::Always) {
                 let begun = start::due(self.ctx, self.lease, source, one).await;
                 busy |= self.told(source, one, begun).await?;
@@ -99,7 +109,7 @@ impl Work<'_> {
                 busy |= self.told(source, one, taken).await?;
             }
         }
-        Ok(busy | self.one_piece(source, &all).await?)
+        Ok(busy | self.one_piece(source, all).await?)
     }
 
     /// Takes up whom something changed about.
@@ -179,7 +189,7 @@ impl Work<'_> {
         // Before-images are taken of all, whichever are sent first.
         let reads = Run { stage: stage::ALL, ..run.clone() };
         let taken = if run.state == RunState::Reading { &reads } else { run };
-        let sent = send::chunk(self.ctx, self.lease, &env, taken).await?;
+        let sent = send::chunk(self.ctx, self.lease, &env, taken, &mut self.ahead).await?;
         self.wake_at(sent.wait.and_then(|wait| Some(self.ctx.clock.now() + Duration::from_std(wait).ok()?)));
         if sent.records > 0 || sent.wait.is_some() {
             return Ok(sent.records > 0);

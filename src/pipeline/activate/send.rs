@@ -1,9 +1,10 @@
 //! Planned records on their way to Zendesk: read, compared, stored, sent.
 
+use super::ahead::{self, Ahead};
 use super::call::{self, BULK_IMPORT_OFF, Member, Stored};
 use super::env::{Env, forget_fields};
 use super::hold::Hold;
-use super::look::{Looked, Seen, Way, look};
+use super::look::{Looked, Seen};
 use super::results::{self, Final};
 use super::twins;
 use crate::db;
@@ -66,43 +67,54 @@ struct Round<'a> {
     singly: bool,
 }
 
-/// Takes the next planned records of a run and sends what differs; of a plan that reads, only before-images are taken.
-pub async fn chunk(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<Sent, FlowError> {
+/// Takes the next planned records of a run and sends what differs; of a plan that reads, only before-images are taken. `ahead`
+/// is what the round before has read for this one, and is left for the next.
+pub async fn chunk(
+    ctx: &Context,
+    lease: &Lease,
+    env: &Env,
+    run: &Run,
+    ahead: &mut Option<Ahead>,
+) -> Result<Sent, FlowError> {
     let mut hold = Hold::new(ctx, lease);
-    let (settings, source) = (&ctx.settings.activation, env.source.id);
     let terms = Terms::of(&env.activation, &env.fields);
     let terms = if run.kind == RunKind::Undo { terms.for_undo() } else { terms };
     let reads_only = run.state == RunState::Reading;
-    let (records, singly) = {
+    let ready = ahead.take().filter(|ahead| ahead.is_for(run, ctx.clock.now()));
+    let singly = {
         let mut db = ctx.pool.acquire().await?;
         if !reads_only && is_full(ctx, &mut db, env).await? {
-            return Ok(Sent { records: 0, wait: Some(Duration::from_millis(settings.poll_ms)) });
+            let wait = Duration::from_millis(ctx.settings.activation.poll_ms);
+            return Ok(Sent { records: 0, wait: Some(wait) });
         }
         let hour = ctx.clock.now() - chrono::Duration::hours(1);
-        let refused = db::push_job::refused(&mut db, env.workspace, source, BULK_IMPORT_OFF, hour).await?;
-        let singly = refused.is_some() && env.activation.key.create;
-        let most = settings.records_per_call.min(settings.users_per_second as usize);
-        let most = if singly { most.min(SINGLES) } else { most };
-        let place = (run.id, source);
-        (db::push_record::take(&mut db, env.workspace, place, run.stage, most as i64).await?, singly)
+        let refused = db::push_job::refused(&mut db, env.workspace, env.source.id, BULK_IMPORT_OFF, hour).await?;
+        refused.is_some() && env.activation.key.create
     };
-    if records.is_empty() {
+    let round = Round { ctx, env, run, terms, reads_only, singly };
+    let taken = match ready {
+        Some(ready) => ready,
+        None => round.read().await?,
+    };
+    let records = taken.records.len();
+    if records == 0 {
         return Ok(Sent::default());
     }
-    let taken = records.len();
-    let round = Round { ctx, env, run, terms, reads_only, singly };
-    let way =
-        Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms: &round.terms };
-    let looked = look(way, &records).await?;
-    let (verdicts, waits) = round.judge(records, &looked).await?;
+    let (verdicts, waits, looked) = round.judge(taken).await?;
     round.notice_missing(&verdicts);
     let writes = verdicts.iter().filter(|verdict| matches!(verdict.decision, Decision::Write { .. })).count();
     if !reads_only {
         round.pace(writes).await?;
     }
     let calls = round.store(&mut hold, verdicts, waits, &looked).await?;
-    let wait = call::send(ctx, &mut hold, env, calls).await?;
-    Ok(Sent { records: taken, wait })
+    if singly || calls.is_empty() {
+        let wait = call::send(ctx, &mut hold, env, calls).await?;
+        return Ok(Sent { records, wait });
+    }
+    let (wait, next) = tokio::join!(call::send(ctx, &mut hold, env, calls), round.read());
+    // What went wrong with it will do so again when it is needed.
+    *ahead = next.ok();
+    Ok(Sent { records, wait: wait? })
 }
 
 /// True while as many jobs are open as we may have: those of the settings, and no more than others left when Zendesk last
@@ -131,21 +143,22 @@ impl Round<'_> {
         }
     }
 
+    /// Takes the next records and reads what Zendesk has of them.
+    async fn read(&self) -> Result<Ahead, FlowError> {
+        let settings = &self.ctx.settings.activation;
+        let most = settings.records_per_call.min(settings.users_per_second as usize);
+        let most = if self.singly { most.min(SINGLES) } else { most };
+        ahead::read(self.ctx, self.env, self.run, &self.terms, most).await
+    }
+
     /// Decides about each record. Those whose record in Zendesk is in another call wait for it; they remember which it is, so that
     /// they are not taken again before.
-    async fn judge(&self, records: Vec<Record>, looked: &Looked) -> Result<(Vec<Verdict>, Vec<Final>), FlowError> {
-        let workspace = self.env.workspace;
-        let id = |record: &Record| match looked.seen.get(&record.seq) {
-            Some(Seen::One(remote)) => Some(remote.id.clone()),
-            _ => record.record_id.clone(),
-        };
-        let ids: Vec<Option<String>> = records.iter().map(id).collect();
+    async fn judge(&self, taken: Ahead) -> Result<(Vec<Verdict>, Vec<Final>, Looked), FlowError> {
+        let Ahead { records, ids, busy, looked, .. } = taken;
         let rows: Vec<&str> = records.iter().map(|record| record.row_key.as_str()).collect();
-        let (entries, busy) = {
+        let entries = {
             let mut db = self.ctx.pool.acquire().await?;
-            let entries = db::delivery::load(&mut db, workspace, self.env.id, &rows).await?;
-            let known: Vec<&str> = ids.iter().flatten().map(String::as_str).collect();
-            (entries, db::push_sent::busy(&mut db, workspace, self.env.source.id, &known).await?)
+            db::delivery::load(&mut db, self.env.workspace, self.env.id, &rows).await?
         };
         let mut twins = twins::faults(self.ctx, self.env, self.run, &self.terms, &records, &ids).await?;
         let mut entries: HashMap<String, Delivered> =
@@ -160,9 +173,9 @@ impl Round<'_> {
             let entry = entries.remove(&record.row_key);
             let entry = entry.unwrap_or_else(|| Delivered { row_key, person_id, ..Delivered::default() });
             let twin = twins.remove(&record.row_key);
-            verdicts.push(self.verdict(record, looked, entry, twin));
+            verdicts.push(self.verdict(record, &looked, entry, twin));
         }
-        Ok((verdicts, waits))
+        Ok((verdicts, waits, looked))
     }
 
     fn verdict(&self, record: Record, looked: &Looked, mut entry: Delivered, twin: Option<Fault>) -> Verdict {

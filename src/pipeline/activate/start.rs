@@ -59,8 +59,8 @@ fn reach(one: &Stored, kind: RunKind) -> i16 {
     }
 }
 
-/// Begins the run that an activation's clock or a changed definition asks for. One that has not ended serves as well, unless
-/// it began before. True when one began.
+/// Begins the run that an activation's clock, a sync or a changed definition asks for. While another one has not ended it stays asked
+/// for, however often: that one looked at rows as they were before. True when one began.
 pub async fn due(ctx: &Context, lease: &Lease, source: &Source, one: &Stored) -> Result<bool, FlowError> {
     let now = ctx.clock.now();
     let next = next_by_clock(ctx, one, now);
@@ -70,12 +70,12 @@ pub async fn due(ctx: &Context, lease: &Lease, source: &Source, one: &Stored) ->
         return Ok(false);
     }
     let mut tx = plan::begin(ctx, lease).await?;
-    if by_clock || one.next_at.is_none() {
-        db::activation::set_next(&mut tx, source.workspace_id, one.id, next).await?;
-    }
     let open = db::push_run::unended(&mut tx, source.workspace_id, one.id, RunKind::Run).await?;
     let wanted = by_clock || replan.is_some() && one.activation.when.always;
     let begins = wanted && open.is_none();
+    if one.next_at.is_none() || by_clock && begins {
+        db::activation::set_next(&mut tx, source.workspace_id, one.id, next).await?;
+    }
     if begins {
         begin(&mut tx, source.workspace_id, one, RunKind::Run, With::default(), now).await?;
     }
@@ -85,9 +85,6 @@ pub async fn due(ctx: &Context, lease: &Lease, source: &Source, one: &Stored) ->
         db::activation::replanned(&mut tx, source.workspace_id, one.id, at).await?;
     }
     tx.commit().await?;
-    if by_clock && let Some(open) = open {
-        tracing::warn!(activation = one.name, run = open.id, "a run is late: the one before it has not ended");
-    }
     Ok(begins)
 }
 

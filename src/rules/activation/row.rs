@@ -94,8 +94,8 @@ impl Forming {
         self.of_rows
     }
 
-    /// Whether the row is in: its person is in one of the audiences, or the query gives it.
-    fn is_in(&self, row: &RowFacts) -> bool {
+    /// Whether the row would be in if nothing forbade it: its person is in one of the audiences, or the query gives it.
+    pub fn is_in(&self, row: &RowFacts) -> bool {
         if row.person.as_ref().is_some_and(|person| person.archived) {
             return false;
         }

@@ -3,7 +3,7 @@
 use super::bed::{Bed, Row, keyed, known};
 use deskbridge::db::push_run::Run;
 use deskbridge::model::push::{RecordState, RunKind};
-use deskbridge::pipeline::activate::send;
+use deskbridge::pipeline::activate::{poll, send};
 use deskbridge::zendesk::push;
 use serde_json::{Value, json};
 
@@ -96,12 +96,13 @@ async fn a_field_is_deleted_between_two_calls() {
     let run = bed.plan(RunKind::Run, &rows).await;
     let (ctx, lease) = (bed.daemon(), bed.lease().await);
     let env = bed.env(&ctx).await.expect("an env");
-    send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+    send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("sent");
     bed.pass(5).await;
     bed.world.clock.advance(std::time::Duration::from_secs(2));
-    deskbridge::pipeline::activate::poll::poll(&ctx, &lease, &env.source, &env.client).await.expect("a look");
+    let asked = poll::ask(&ctx, &env.source, &env.client).await.expect("an answer");
+    poll::poll(&ctx, &lease, &env.source, &env.client, asked).await.expect("a look");
     delete_field(&bed, "nickname", None).await;
-    send::chunk(&ctx, &lease, &env, &run).await.expect("looked at");
+    send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("looked at");
     bed.finish(&run).await;
     assert_eq!(states(&bed, &run).await, ["updated", "updated", "failed field_missing", "failed field_missing"]);
 }
@@ -114,7 +115,7 @@ async fn users_who_are_merged_or_deleted_while_their_job_is_queued() {
     let run = bed.plan(RunKind::Run, &rows).await;
     let (ctx, lease) = (bed.daemon(), bed.lease().await);
     let env = bed.env(&ctx).await.expect("an env");
-    send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+    send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("sent");
     bed.world.act(json!({"do": "merge_users", "loser": merged, "winner": winner})).await;
     bed.world.act(json!({"do": "delete_user", "id": deleted})).await;
     bed.finish(&run).await;
@@ -206,7 +207,7 @@ async fn jobs_that_fail_whole_never_end_or_are_forgotten() {
         bed.world.sim.post("faults", faults.clone()).await;
         let (ctx, lease) = (bed.daemon(), bed.lease().await);
         let env = bed.env(&ctx).await.expect("an env");
-        send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+        send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("sent");
         bed.world.sim.post("faults", json!({})).await;
         bed.pass(minutes * 60 + 5).await;
         bed.finish(&run).await;

@@ -193,10 +193,12 @@ impl Bed {
         let env = self.env(ctx).await?;
         let mut still = 0;
         let mut open = 0;
+        let mut ahead = None;
         loop {
-            let sent = send::chunk(ctx, lease, &env, run).await?;
+            let sent = send::chunk(ctx, lease, &env, run, &mut ahead).await?;
             self.world.clock.advance(Duration::from_secs(1));
-            let polled = poll::poll(ctx, lease, &env.source, &env.client).await?;
+            let asked = poll::ask(ctx, &env.source, &env.client).await?;
+            let polled = poll::poll(ctx, lease, &env.source, &env.client, asked).await?;
             let soon = self.world.clock.now() + chrono::Duration::seconds(5);
             still = if sent.records == 0 && polled.open == open { still + 1 } else { 0 };
             open = polled.open;

@@ -301,7 +301,7 @@ impl Life {
 }
 
 async fn user(world: &World, id: i64) -> Value {
-    world.sim.get(&format!("state/users?id={id}")).await["rows"][0].clone()
+    world.sim.get(&format!("state/users?id={id}")).await
 }
 
 /// Requests that wrote records since they were last counted.

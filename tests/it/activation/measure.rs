@@ -284,6 +284,69 @@ async fn the_rate_that_is_allowed_is_held() {
     assert!((98.0..=100.5).contains(&rate), "{rate}");
 }
 
+/// An account on the machine's clock.
+fn real(users: usize) -> Setup {
+    let mut setup = limited(users + users / 10 + 50);
+    setup.account = |account| {
+        (account.plan, account.keep_requests) = (Some("enterprise-plus".into()), Some(0));
+        (account.clock, account.start) = (Some("real".into()), None);
+    };
+    setup
+}
+
+/// The daemon beside a world, on the machine's clock.
+async fn daemon(world: &World) -> deskbridge::app::Daemon {
+    let mut settings = (*world.ctx.settings).clone();
+    let any = "127.0.0.1:0".parse().expect("an address");
+    (settings.public.listen, settings.admin.listen) = (any, any);
+    let ctx = deskbridge::app::context(settings, Clock::system()).expect("a context");
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+    deskbridge::app::start(ctx, metrics, true).await.expect("a daemon")
+}
+
+/// How slow Zendesk is to answer; its webhooks are not looked at.
+async fn slow_down(world: &World) {
+    let latency = number("DESKBRIDGE_LATENCY_MS", 0);
+    world.sim.post("faults", json!({"drop_webhooks": 1.0, "latency_ms": latency})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute of real time; DESKBRIDGE_USERS says how many, DESKBRIDGE_LATENCY_MS how slow Zendesk is"]
+async fn a_slow_zendesk_is_written_to_at_the_same_rate() {
+    let users = number("DESKBRIDGE_USERS", 3_000);
+    let (world, env) = connected(real(users), FILE).await;
+    let ids = records(&world, users).await;
+    fill(&world, &env, &ids).await;
+    let lease = lease(&world, &env).await;
+    let (first, _) = planned(&world, &env, &lease).await;
+    for sql in [
+        format!("UPDATE push_run SET state = 'sending' WHERE id = {}", first.id),
+        "DELETE FROM job".into(),
+        "DELETE FROM checkpoint".into(),
+    ] {
+        execute(&world, sql).await;
+    }
+    slow_down(&world).await;
+    let daemon = daemon(&world).await;
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
+    for _ in 0..users {
+        if world.count("push_record WHERE state = 'updated'").await == users as i64 {
+            break;
+        }
+        pause.tick().await;
+    }
+    daemon.stop().await;
+    let rate: f64 = world
+        .value(
+            "SELECT ((sum(records) - (array_agg(records ORDER BY stored_at DESC))[1])
+                 / extract(epoch FROM max(stored_at) - min(stored_at)))::float8 FROM push_job",
+        )
+        .await;
+    println!("{users} users, each answer {} ms late: {rate:.2} a second", number("DESKBRIDGE_LATENCY_MS", 0));
+    assert_eq!(world.count("push_record WHERE state = 'updated'").await, users as i64);
+    assert!((98.0..=100.5).contains(&rate), "{rate}");
+}
+
 /// Changes people as applied events do, under the workspace's lock, one after the other and at an even pace. Answers who was changed
 /// when: a change is there for nobody before it is committed, which may have to wait for a page of a first sync that holds the lock.
 async fn change(
@@ -339,14 +402,9 @@ async fn waits(world: &World, changed: &[(i64, DateTime<Utc>)]) -> Vec<f64> {
 async fn change_and_send(beside_first_sync: bool) {
     let pace = number("DESKBRIDGE_PACE", 100);
     let people = number("DESKBRIDGE_SECONDS", 60) * pace;
-    let mut setup = limited(people + people / 10 + 50);
-    setup.account = |account| {
-        (account.plan, account.keep_requests) = (Some("enterprise-plus".into()), Some(0));
-        (account.clock, account.start) = (Some("real".into()), None);
-    };
-    let (world, env) =
-        connected(setup, &format!("{FILE}\n[when]\nalways = true\n[guards]\nmax_changed = 1000000")).await;
-    world.sim.post("faults", json!({"drop_webhooks": 1.0})).await;
+    let always = format!("{FILE}\n[when]\nalways = true\n[guards]\nmax_changed = 1000000");
+    let (world, env) = connected(real(people), &always).await;
+    slow_down(&world).await;
     let ids = records(&world, people).await;
     fill(&world, &env, &ids).await;
     execute(&world, "UPDATE activation SET always = true, replan_at = NULL".into()).await;
@@ -355,12 +413,7 @@ async fn change_and_send(beside_first_sync: bool) {
         execute(&world, "DELETE FROM job".into()).await;
         execute(&world, "DELETE FROM checkpoint".into()).await;
     }
-    let mut settings = (*world.ctx.settings).clone();
-    let any = "127.0.0.1:0".parse().expect("an address");
-    (settings.public.listen, settings.admin.listen) = (any, any);
-    let ctx = deskbridge::app::context(settings, Clock::system()).expect("a context");
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    let daemon = deskbridge::app::start(ctx, metrics, true).await.expect("a daemon");
+    let daemon = daemon(&world).await;
     let changed = change(&world, &daemon, people, pace as u64).await;
     let mut pause = tokio::time::interval(Duration::from_millis(100));
     let mut late = Vec::new();
@@ -402,7 +455,7 @@ async fn change_and_send(beside_first_sync: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute and a half of real time; DESKBRIDGE_SECONDS and DESKBRIDGE_PACE say how long and how many a second"]
+#[ignore = "takes a minute and a half of real time; DESKBRIDGE_SECONDS, _PACE and _LATENCY_MS say how long, how many a second, how slow Zendesk is"]
 async fn what_changes_is_sent_within_three_seconds() {
     change_and_send(false).await;
 }

@@ -437,7 +437,7 @@ async fn several_with_a_value_are_for_review_and_what_is_refused_says_why() {
     let run = bed.plan(RunKind::Run, &[known(gone, json!({"values": {"notes": "n"}}))]).await;
     let (ctx, lease) = (bed.daemon(), bed.lease().await);
     let env = bed.env(&ctx).await.expect("an env");
-    deskbridge::pipeline::activate::send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+    deskbridge::pipeline::activate::send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("sent");
     bed.world.sim.post("act", json!({"do": "delete_organization", "id": gone})).await;
     bed.finish(&run).await;
     assert_eq!(bed.record(&run, &format!("person:{gone}")).await.fault.expect("a fault").class, "deleted");

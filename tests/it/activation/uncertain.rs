@@ -141,7 +141,7 @@ async fn what_stayed_unknown_is_settled_by_the_next_run_and_then_known() {
         bed.world.sim.post("faults", json!({"job_fail_share": 1.0})).await;
         let (ctx, lease) = (bed.daemon(), bed.lease().await);
         let env = bed.env(&ctx).await.expect("an env");
-        send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+        send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("sent");
         let change =
             |value: &Value| json!({"do": "update_user", "id": bed.users[0], "user_fields": {"nickname": value}});
         bed.world.act(change(&json!("a third value"))).await;
@@ -184,7 +184,7 @@ async fn a_field_that_a_new_record_did_not_get_is_said() {
         // Those who make them believe the field to be there.
         bed.attended(async {
             for _ in 0..2 {
-                send::chunk(&ctx, &lease, &env, &run).await.expect("sent");
+                send::chunk(&ctx, &lease, &env, &run, &mut None).await.expect("sent");
                 bed.world.clock.advance(std::time::Duration::from_secs(2));
             }
         })

@@ -224,3 +224,33 @@ async fn contacts_of_sell_that_are_not_there_are_not_made_unasked() {
     settle(&world).await;
     assert_eq!(contacts(&world).await, [], "{}", results(&world).await);
 }
+
+#[tokio::test]
+async fn every_contact_of_sell_gets_its_result_whatever_happens_on_the_way() {
+    // One has no last name, one an address that is none; the answers of the others are lost, or they are
+    // put off.
+    let addresses = "template = \"{% if person.first_name == 'Dan' %}nobody{% else %}{{ person.email }}{% endif %}\"";
+    let file = SELL.replace("to = \"email\"\nfrom = \"email\"", &format!("to = \"email\"\n{addresses}"));
+    let upsert = "/v2/contacts/upsert";
+    let faults = [json!({"lost_answer_paths": [upsert]}), json!({"http_429_share": 0.4})];
+    for fault in faults {
+        let world = sell_world().await;
+        world.act(json!({"do": "create_user", "name": "Dan Roe", "email": "dan@x.example"})).await;
+        settle(&world).await;
+        apply(&world, &file).await;
+        world.sim.post("faults", fault.clone()).await;
+        work(&world).await;
+        for _ in 0..3 {
+            world.advance(60, 0).await;
+            work(&world).await;
+        }
+        world.sim.post("faults", json!({})).await;
+        world.advance(300, 0).await;
+        settle(&world).await;
+        let realized = |email: &str| (email.to_owned(), json!("realized"));
+        let is = results(&world).await;
+        assert_eq!(contacts(&world).await, [realized("ana@x.example"), realized("bob@x.example")], "{fault}: {is}");
+        let expected = json!({"created": 2, "failed.email.email": 1, "failed.required_missing.last_name": 1});
+        assert_eq!(is, expected, "{fault}");
+    }
+}

@@ -27,6 +27,8 @@ pub struct Faults {
     pub timeout_paths: Vec<String>,
     /// Requests whose path contains one of these are carried out, and their answers are lost.
     pub lost_answer_paths: Vec<String>,
+    /// Real milliseconds that every answer to a client takes longer.
+    pub latency_ms: u64,
     /// These get a 200 with an HTML page.
     pub html_paths: Vec<String>,
     /// These get a 200 with an empty body.
