@@ -85,7 +85,7 @@ async fn person_of(world: &World, id: i64) -> i64 {
 }
 
 #[tokio::test]
-async fn consent_withdrawn_is_an_exit_that_is_delivered_once() {
+async fn consent_withdrawn_is_an_exit_and_granted_again_a_return() {
     let (world, [ana, bob, cher]) = world(&format!("consent = \"email\"\n{FILE}")).await;
     told(
         &world.ctx,
@@ -96,11 +96,31 @@ async fn consent_withdrawn_is_an_exit_that_is_delivered_once() {
     assert_eq!((look(&world, ana).await, look(&world, cher).await), (inside(), never()));
     assert_eq!(counted(&world).await, (2, 1, 0), "Cher is withheld");
     let before = calls(&world).await;
-    told(&world.ctx, "email,consent.email,consent.email.at\nana@x.example,withdraw,2026-06-02\n").await;
+    told(&world.ctx, "email,consent.email,consent.email.at\nana@x.example,deny,2026-06-02\n").await;
     settle(&world).await;
     assert_eq!((look(&world, ana).await, look(&world, bob).await), (outside(), inside()));
     assert_eq!(calls(&world).await, before + 1);
     assert_eq!(counted(&world).await, (2, 2, 0), "Ana is withheld as well, and delivered once");
+    told(&world.ctx, "email,consent.email,consent.email.at\nana@x.example,grant,2026-06-03\n").await;
+    settle(&world).await;
+    assert_eq!(look(&world, ana).await, inside());
+    assert_eq!(counted(&world).await, (2, 1, 0));
+
+    // An address that is suppressed, whoever has it.
+    let subject = "bob@x.example";
+    let subject =
+        deskbridge::pipeline::apply::identity_subject(deskbridge::model::person::IdentityKind::Email, subject);
+    let digest = world.ctx.sealer.subject_hmac(&subject).to_vec();
+    let mut db = world.ctx.pool.acquire().await.expect("a connection");
+    let now = world.clock.now();
+    deskbridge::db::tombstone::suppress(&mut db, 1, &[("email", digest)], "a test", now).await.expect("suppressed");
+    drop(db);
+    assert_eq!(counted(&world).await, (2, 2, 1));
+    assert_eq!((look(&world, bob).await, look(&world, ana).await), (outside(), inside()));
+    assert_eq!(counted(&world).await, (2, 2, 0), "once");
+    sqlx::query("DELETE FROM suppression").execute(&world.ctx.pool).await.expect("lifted");
+    assert_eq!(counted(&world).await, (2, 1, 1));
+    assert_eq!((look(&world, bob).await, look(&world, cher).await), (inside(), never()));
 }
 
 #[tokio::test]
