@@ -3,7 +3,7 @@
 use super::adopt;
 use super::env::Env;
 use super::queried;
-use super::rows::{self, Scope};
+use super::rows::{self, Page, Scope};
 use crate::db;
 use crate::db::push_record::{NewRecord, Which};
 use crate::db::push_run::{Run, Step};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, Postgres, Transaction};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// Rows of a page: as many as are worth a statement a table, and as few as fit a processor's caches.
 const PAGE: usize = 2_000;
@@ -65,7 +66,8 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
     Ok(next.is_some())
 }
 
-/// Looks at some pages, of which the next is read while one is formed by another thread. Answers the cursor behind them.
+/// Looks at some pages: while one is formed by another thread, what the next is formed from is read, and on a connection of its own
+/// whose rows come after that. Where no connection is free, one after the other. Answers the cursor behind them.
 async fn pages(
     ctx: &Context,
     db: &mut PgConnection,
@@ -75,21 +77,52 @@ async fn pages(
     counts: &mut RunCounts,
 ) -> Result<Option<Value>, FlowError> {
     let (now, moment, shared) = (ctx.clock.now(), moment(ctx), Arc::new(env.clone()));
-    let (mut cursor, mut left) = (run.cursor.clone(), PAGES);
-    let mut read = Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?);
-    while let Some(facts) = read {
-        (cursor, left) = (facts.next().cloned(), left - 1);
-        let env_there = shared.clone();
-        let forming = tokio::task::spawn_blocking(move || facts.form(&env_there, moment));
-        read = match cursor.is_some() && left > 0 {
-            true => Some(rows::read(db, env, scope, cursor.as_ref(), PAGE, moment).await?),
-            false => None,
+    let mut other = ctx.pool.try_acquire();
+    let mut cursor = run.cursor.clone();
+    let mut head = Some(rows::head(db, env, scope, cursor.as_ref(), PAGE, moment).await?);
+    let (mut left, mut forming) = (PAGES, None);
+    while let Some(present) = head.take() {
+        (cursor, left) = (present.next().cloned(), left - 1);
+        let after = cursor.as_ref().filter(|_| left > 0);
+        let facts = match (after, &mut other) {
+            (Some(after), Some(other)) => {
+                let next = rows::head(other, env, scope, Some(after), PAGE, moment);
+                let (facts, next) = tokio::try_join!(rows::facts(db, env, present), next)?;
+                head = Some(next);
+                facts
+            }
+            (after, _) => {
+                let facts = rows::facts(db, env, present).await?;
+                if after.is_some() {
+                    head = Some(rows::head(db, env, scope, after, PAGE, moment).await?);
+                }
+                facts
+            }
         };
-        let page = forming.await.map_err(|error| FlowError::State(format!("rows could not be formed: {error}")))?;
-        counts.withheld += page.withheld as u64;
-        keep(db, env, run, &page.rows, counts, now).await?;
+        let env_there = shared.clone();
+        let this = tokio::task::spawn_blocking(move || facts.form(&env_there, moment));
+        if let Some(before) = forming.replace(this) {
+            formed(db, env, run, before, counts, now).await?;
+        }
+    }
+    if let Some(last) = forming {
+        formed(db, env, run, last, counts, now).await?;
     }
     Ok(cursor)
+}
+
+/// Waits for a page that is being formed, and keeps what differs.
+async fn formed(
+    db: &mut PgConnection,
+    env: &Env,
+    run: &Run,
+    forming: JoinHandle<Page>,
+    counts: &mut RunCounts,
+    now: DateTime<Utc>,
+) -> Result<(), FlowError> {
+    let page = forming.await.map_err(|error| FlowError::State(format!("rows could not be formed: {error}")))?;
+    counts.withheld += page.withheld as u64;
+    keep(db, env, run, &page.rows, counts, now).await
 }
 
 /// Looks at these people for a run that is always open.

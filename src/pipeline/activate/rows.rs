@@ -4,7 +4,7 @@ use super::env::Env;
 use super::organizations;
 pub use super::page::{Page, Scope};
 use crate::db;
-use crate::db::activation_facts::{self as facts, Span, These};
+use crate::db::activation_facts::{self, Span, These};
 use crate::model::activation::{Rows, Target};
 use crate::model::consent::Channel;
 use crate::model::email::Email;
@@ -18,6 +18,21 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+/// Whose rows the next page has.
+pub enum Head {
+    /// People.
+    People(Box<Heads>),
+    /// Organizations: the rows themselves.
+    Formed(Page),
+}
+
+/// People of a page, with where the next one begins.
+pub struct Heads {
+    whom: Whom,
+    keys: Option<Vec<String>>,
+    next: Option<Value>,
+}
+
 /// What rows are formed from.
 pub enum Facts {
     /// Of people, as it was read: forming rows of it needs no database any more.
@@ -28,22 +43,22 @@ pub enum Facts {
 
 /// What rows of people are formed from.
 pub struct People {
-    whom: Whom,
+    heads: Heads,
     known: Vec<PersonFacts>,
     suppressed: HashSet<i64>,
-    keys: Option<Vec<String>>,
-    next: Option<Value>,
 }
 
-impl Facts {
+impl Head {
     /// Where the next page begins; None after the last.
     pub fn next(&self) -> Option<&Value> {
         match self {
-            Facts::People(people) => people.next.as_ref(),
-            Facts::Formed(page) => page.next.as_ref(),
+            Head::People(heads) => heads.next.as_ref(),
+            Head::Formed(page) => page.next.as_ref(),
         }
     }
+}
 
+impl Facts {
     /// The rows.
     pub fn form(self, env: &Env, moment: Moment) -> Page {
         match self {
@@ -62,23 +77,24 @@ pub async fn page(
     limit: usize,
     moment: Moment,
 ) -> Result<Page, FlowError> {
-    Ok(read(db, env, scope, after, limit, moment).await?.form(env, moment))
+    let head = head(db, env, scope, after, limit, moment).await?;
+    Ok(facts(db, env, head).await?.form(env, moment))
 }
 
-/// Reads what the next rows are formed from.
-pub async fn read(
+/// Reads whose rows come next.
+pub async fn head(
     db: &mut PgConnection,
     env: &Env,
     scope: Scope<'_>,
     after: Option<&Value>,
     limit: usize,
     moment: Moment,
-) -> Result<Facts, FlowError> {
+) -> Result<Head, FlowError> {
     if matches!(env.activation.rows, Rows::Query { .. }) {
         return Err(FlowError::State("rows of a query, which each run reads anew, cannot be read here".into()));
     }
     if env.activation.target == Target::Organizations {
-        return Ok(Facts::Formed(organizations::page(db, env, scope, after, limit, moment).await?));
+        return Ok(Head::Formed(organizations::page(db, env, scope, after, limit, moment).await?));
     }
     let after = after.and_then(|after| after["person"].as_i64()).unwrap_or(0);
     let (among, keys) = match scope {
@@ -88,10 +104,20 @@ pub async fn read(
     };
     let span = Span { after, among: among.as_deref(), limit: limit.max(1) as i64 };
     let (whom, next) = whom(db, env, span).await?;
-    let known = facts::people(db, env.workspace, env.source.id, These::new(&whom.people), &env.forming.needed).await?;
-    let suppressed = suppressed(db, env, &known).await?;
     let next = next.map(|person| json!({ "person": person }));
-    Ok(Facts::People(Box::new(People { whom, known, suppressed, keys, next })))
+    Ok(Head::People(Box::new(Heads { whom, keys, next })))
+}
+
+/// Reads what their rows are formed from.
+pub async fn facts(db: &mut PgConnection, env: &Env, head: Head) -> Result<Facts, FlowError> {
+    let heads = match head {
+        Head::People(heads) => *heads,
+        Head::Formed(page) => return Ok(Facts::Formed(page)),
+    };
+    let these = These::new(&heads.whom.people);
+    let known = activation_facts::people(db, env.workspace, env.source.id, these, &env.forming.needed).await?;
+    let suppressed = suppressed(db, env, &known).await?;
+    Ok(Facts::People(Box::new(People { heads, known, suppressed })))
 }
 
 /// The people whose rows these are, or were.
@@ -99,7 +125,7 @@ async fn people_of(db: &mut PgConnection, env: &Env, keys: &[String]) -> Result<
     let own = keys.iter().filter_map(|key| key.strip_prefix("person:")?.parse().ok());
     let mut people: BTreeSet<i64> = own.collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let given = facts::delivered_to(db, env.workspace, env.id, &keys).await?;
+    let given = activation_facts::delivered_to(db, env.workspace, env.id, &keys).await?;
     people.extend(given.iter().filter_map(|given| given.person_id));
     Ok(people.into_iter().collect())
 }
@@ -116,10 +142,10 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     let of_rows = env.forming.of_rows();
     let mut stays = Vec::with_capacity(env.audiences.len());
     for audience in &env.audiences[..of_rows] {
-        stays.push(facts::stays(db, env.workspace, *audience, span).await?);
+        stays.push(activation_facts::stays(db, env.workspace, *audience, span).await?);
     }
     let written = &env.forming.needed.written;
-    let mut given = facts::delivered(db, env.workspace, env.id, span, written).await?;
+    let mut given = activation_facts::delivered(db, env.workspace, env.id, span, written).await?;
     // A list that was cut is complete up to the person before its last one (who may have more rows in the ledger) or that one.
     let full = |length: usize| length as i64 == span.limit;
     let mut ends: Vec<i64> =
@@ -129,7 +155,7 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
         if first == last {
             let of_one: Vec<i64> = last.into_iter().collect();
             let span = Span { among: Some(&of_one), limit: i64::MAX, ..span };
-            given = facts::delivered(db, env.workspace, env.id, span, written).await?;
+            given = activation_facts::delivered(db, env.workspace, env.id, span, written).await?;
             ends.extend(last);
         } else {
             ends.extend(last.map(|last| last - 1));
@@ -147,14 +173,14 @@ async fn whom(db: &mut PgConnection, env: &Env, span: Span<'_>) -> Result<(Whom,
     people.dedup();
     for audience in &env.audiences[of_rows..] {
         let span = Span { after: 0, among: Some(&people), limit: i64::MAX };
-        stays.push(facts::stays(db, env.workspace, *audience, span).await?);
+        stays.push(activation_facts::stays(db, env.workspace, *audience, span).await?);
     }
     Ok((Whom { people, stays, given }, end))
 }
 
 /// Forms rows of people.
 fn form(env: &Env, facts: People, moment: Moment) -> Page {
-    let People { whom, known, suppressed, keys, next } = facts;
+    let People { heads: Heads { whom, keys, next }, known, suppressed } = facts;
     let (mut rows, mut withheld) = (Vec::with_capacity(whom.people.len()), 0);
     let mut known = known.into_iter().peekable();
     let mut stays: Vec<_> = whom.stays.iter().map(|list| list.iter().peekable()).collect();
@@ -230,7 +256,7 @@ pub(super) async fn suppressed(
     people: &[PersonFacts],
 ) -> Result<HashSet<i64>, FlowError> {
     let Some(channel) = env.activation.consent else { return Ok(HashSet::new()) };
-    if !facts::has_suppressions(db, env.workspace).await? {
+    if !activation_facts::has_suppressions(db, env.workspace).await? {
         return Ok(HashSet::new());
     }
     let mut by_digest: HashMap<Vec<u8>, Vec<i64>> = HashMap::new();
