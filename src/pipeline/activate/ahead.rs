@@ -37,13 +37,42 @@ impl Ahead {
     }
 }
 
+/// Takes the next records while there are as many as fit a call, and reads what Zendesk has of them. Fewer are taken only when they
+/// go out: what comes until then goes along.
+pub async fn read_full(
+    ctx: &Context,
+    env: &Env,
+    run: &Run,
+    terms: &Terms,
+    limit: usize,
+) -> Result<Option<Ahead>, FlowError> {
+    let records = take(ctx, env, run, limit).await?;
+    if records.len() < limit {
+        return Ok(None);
+    }
+    Ok(Some(looked_at(ctx, env, run, terms, records).await?))
+}
+
 /// Takes the next records and reads what Zendesk has of them.
 pub async fn read(ctx: &Context, env: &Env, run: &Run, terms: &Terms, limit: usize) -> Result<Ahead, FlowError> {
+    let records = take(ctx, env, run, limit).await?;
+    looked_at(ctx, env, run, terms, records).await
+}
+
+async fn take(ctx: &Context, env: &Env, run: &Run, limit: usize) -> Result<Vec<Record>, FlowError> {
+    let mut db = ctx.pool.acquire().await?;
+    let place = (run.id, env.source.id);
+    Ok(db::push_record::take(&mut db, env.workspace, place, run.stage, limit as i64).await?)
+}
+
+async fn looked_at(
+    ctx: &Context,
+    env: &Env,
+    run: &Run,
+    terms: &Terms,
+    records: Vec<Record>,
+) -> Result<Ahead, FlowError> {
     let (workspace, source, at) = (env.workspace, env.source.id, ctx.clock.now());
-    let records = {
-        let mut db = ctx.pool.acquire().await?;
-        db::push_record::take(&mut db, workspace, (run.id, source), run.stage, limit as i64).await?
-    };
     let way = Way { client: &env.client, target: env.activation.target, key: &env.activation.key.by, terms };
     let looked = look(way, &records).await?;
     let id = |record: &Record| match looked.seen.get(&record.seq) {

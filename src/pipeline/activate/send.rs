@@ -94,7 +94,7 @@ pub async fn chunk(
     let round = Round { ctx, env, run, terms, reads_only, singly };
     let taken = match ready {
         Some(ready) => ready,
-        None => round.read().await?,
+        None => ahead::read(ctx, env, run, &round.terms, round.most()).await?,
     };
     let records = taken.records.len();
     if records == 0 {
@@ -111,9 +111,10 @@ pub async fn chunk(
         let wait = call::send(ctx, &mut hold, env, calls).await?;
         return Ok(Sent { records, wait });
     }
-    let (wait, next) = tokio::join!(call::send(ctx, &mut hold, env, calls), round.read());
+    let next = ahead::read_full(ctx, env, run, &round.terms, round.most());
+    let (wait, next) = tokio::join!(call::send(ctx, &mut hold, env, calls), next);
     // What went wrong with it will do so again when it is needed.
-    *ahead = next.ok();
+    *ahead = next.ok().flatten();
     Ok(Sent { records, wait: wait? })
 }
 
@@ -143,12 +144,11 @@ impl Round<'_> {
         }
     }
 
-    /// Takes the next records and reads what Zendesk has of them.
-    async fn read(&self) -> Result<Ahead, FlowError> {
+    /// How many records are looked at together.
+    fn most(&self) -> usize {
         let settings = &self.ctx.settings.activation;
         let most = settings.records_per_call.min(settings.users_per_second as usize);
-        let most = if self.singly { most.min(SINGLES) } else { most };
-        ahead::read(self.ctx, self.env, self.run, &self.terms, most).await
+        if self.singly { most.min(SINGLES) } else { most }
     }
 
     /// Decides about each record. Those whose record in Zendesk is in another call wait for it; they remember which it is, so that
