@@ -66,6 +66,8 @@ async fn a_run_of_which_too_much_fails_stops_and_can_be_mended() {
     let calls = |settings: &mut deskbridge::config::Settings| {
         settings.activation.records_per_call = 10;
         settings.activation.users_per_second = 10;
+        // However slow the answers are: what is not under way can still be stopped.
+        settings.activation.jobs_in_flight = 2;
     };
     let world = world(70, calls, &format!("{ROWS}{map}")).await;
     let all = customers(&world).await;
