@@ -3,6 +3,7 @@
 
 use super::Result;
 use crate::model::consent::ConsentState;
+use crate::model::push::Owned;
 use crate::model::row::{Given, Needed, PersonFacts, Stay};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -69,7 +70,8 @@ pub async fn stays(
     Ok(rows.into_iter().map(|(person, entered_at, exited_at)| (person, Stay { entered_at, exited_at })).collect())
 }
 
-const DELIVERED: &str = "row_key, person_id, record_id, owned, CASE WHEN pending IS NULL THEN digest END AS digest";
+/// The columns that [`given`] reads, by their places; what was written comes last.
+const DELIVERED: &str = "row_key, person_id, record_id, owned, CASE WHEN pending IS NULL THEN digest END";
 
 /// What was delivered to people, in the order of their numbers. Of the fields that were written, only these are told: to list
 /// them all costs as much as the rest of the row.
@@ -85,7 +87,7 @@ pub async fn delivered(
         _ = write!(written, "CASE WHEN written ? ${0} THEN ${0} END,", place + 6);
     }
     let sql = format!(
-        "SELECT {DELIVERED}, array_remove(ARRAY[{}]::text[], NULL) AS written FROM delivery
+        "SELECT {DELIVERED}, array_remove(ARRAY[{}]::text[], NULL) FROM delivery
          WHERE workspace_id = $1 AND activation_id = $2 AND person_id > $3 AND ($4::bigint[] IS NULL OR person_id = ANY($4))
          ORDER BY person_id, row_key LIMIT $5",
         written.trim_end_matches(',')
@@ -110,7 +112,7 @@ pub async fn delivered_to(
     row_keys: &[&str],
 ) -> Result<Vec<Given>> {
     let sql = format!(
-        "SELECT {DELIVERED}, ARRAY(SELECT jsonb_object_keys(written)) AS written FROM delivery
+        "SELECT {DELIVERED}, ARRAY(SELECT jsonb_object_keys(written)) FROM delivery
          WHERE workspace_id = $1 AND activation_id = $2 AND row_key = ANY($3) ORDER BY row_key"
     );
     let rows =
@@ -119,19 +121,14 @@ pub async fn delivered_to(
 }
 
 fn given(row: &sqlx::postgres::PgRow) -> Given {
-    let owned: Option<Json<Map<String, Value>>> = row.get("owned");
-    let list = |name: &str| -> Vec<String> {
-        let all = owned.as_ref().and_then(|owned| owned.0.get(name)).and_then(Value::as_array);
-        all.into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-    };
+    let owned: Option<Json<Owned>> = row.get(3);
     Given {
-        row_key: row.get("row_key"),
-        person_id: row.get("person_id"),
-        record_id: row.get("record_id"),
-        written: row.get("written"),
-        digest: row.get("digest"),
-        tags: list("tags"),
-        organizations: list("organizations"),
+        row_key: row.get(0),
+        person_id: row.get(1),
+        record_id: row.get(2),
+        owned: owned.map(|owned| owned.0).unwrap_or_default(),
+        digest: row.get(4),
+        written: row.get(5),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a run found out about which rows meet which records: for the adoption report of a first sync.
 
 use super::Result;
-use sqlx::{FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
 
 /// Rows of a run that met their records alike.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -59,22 +59,19 @@ pub async fn is_first(db: &mut PgConnection, workspace_id: i64, activation_id: i
     .await
 }
 
+/// Whether the CDP knew the record of a row `r` for theirs.
+const KNOWN: &str = "r.row_key LIKE 'organization:%' OR EXISTS (
+    SELECT FROM person_source p WHERE p.workspace_id = $1 AND p.source_id = $3 AND p.record_id = r.record_id AND p.person_id = r.person_id)";
+
 /// The rows of a run by how they met their records.
 pub async fn groups(db: &mut PgConnection, workspace_id: i64, run_id: i64, source_id: i64) -> Result<Vec<Group>> {
-    sqlx::query_as(
+    let sql = format!(
         "SELECT state, class, found, known, count(*) AS count, (array_agg(row_key ORDER BY seq))[1:10] AS examples FROM (
-             SELECT r.seq, r.row_key, r.state, r.class, r.record_id IS NOT NULL AS found,
-                    r.row_key LIKE 'organization:%' OR EXISTS (
-                        SELECT FROM person_source p WHERE p.workspace_id = $1 AND p.source_id = $3 AND p.record_id = r.record_id
-                          AND p.person_id = r.person_id) AS known
+             SELECT r.seq, r.row_key, r.state, r.class, r.record_id IS NOT NULL AS found, {KNOWN} AS known
              FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $2) k
-         GROUP BY state, class, found, known",
-    )
-    .bind(workspace_id)
-    .bind(run_id)
-    .bind(source_id)
-    .fetch_all(db)
-    .await
+         GROUP BY state, class, found, known"
+    );
+    sqlx::query_as(AssertSqlSafe(sql)).bind(workspace_id).bind(run_id).bind(source_id).fetch_all(db).await
 }
 
 /// Rows of a run after a place, in their order, each with how it met its record.
@@ -86,24 +83,24 @@ pub async fn page(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Met>> {
-    sqlx::query_as(
-        "SELECT r.seq, r.row_key, r.person_id, r.record_id, r.key_value, r.state, r.class, r.reason,
-                r.row_key LIKE 'organization:%' OR EXISTS (
-                    SELECT FROM person_source p WHERE p.workspace_id = $1 AND p.source_id = $3 AND p.record_id = r.record_id
-                      AND p.person_id = r.person_id) AS known
-         FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq > $4 ORDER BY r.seq LIMIT $5",
-    )
-    .bind(workspace_id)
-    .bind(run_id)
-    .bind(source_id)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(db)
-    .await
+    let sql = format!(
+        "SELECT r.seq, r.row_key, r.person_id, r.record_id, r.key_value, r.state, r.class, r.reason, {KNOWN} AS known
+         FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $2 AND r.seq > $4 ORDER BY r.seq LIMIT $5"
+    );
+    let query = sqlx::query_as(AssertSqlSafe(sql)).bind(workspace_id).bind(run_id).bind(source_id);
+    query.bind(after).bind(limit).fetch_all(db).await
 }
 
-/// Ids of end users who live in a source and for whom an activation has no row, after an id and in their order: nor is there one for
-/// their people. Rows are those of a run, and those that Zendesk was last given.
+/// End users who live in a source and for whom an activation has no row, nor for their people. Rows are those of a run, and those that
+/// Zendesk was last given.
+const ONLY_THERE: &str = "FROM person_source p
+    WHERE p.workspace_id = $1 AND p.source_id = $4 AND p.status IN ('active', 'suspended') AND p.record_id > $5
+      AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.record_id = p.record_id)
+      AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.person_id = p.person_id)
+      AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.source_id = $4 AND d.record_id = p.record_id
+                        AND d.activation_id = $2)";
+
+/// Ids of those end users after an id, in their order.
 pub async fn only_there(
     db: &mut PgConnection,
     workspace_id: i64,
@@ -111,22 +108,9 @@ pub async fn only_there(
     after: &str,
     limit: i64,
 ) -> Result<Vec<String>> {
-    sqlx::query_scalar(
-        "SELECT p.record_id FROM person_source p
-         WHERE p.workspace_id = $1 AND p.source_id = $4 AND p.status IN ('active', 'suspended') AND p.record_id > $5
-           AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.record_id = p.record_id)
-           AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.person_id = p.person_id)
-           AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.source_id = $4 AND d.record_id = p.record_id AND d.activation_id = $2)
-         ORDER BY p.record_id LIMIT $6",
-    )
-    .bind(workspace_id)
-    .bind(activation_id)
-    .bind(run_id)
-    .bind(source_id)
-    .bind(after)
-    .bind(limit)
-    .fetch_all(db)
-    .await
+    let sql = format!("SELECT p.record_id {ONLY_THERE} ORDER BY p.record_id LIMIT $6");
+    let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(workspace_id).bind(activation_id).bind(run_id);
+    query.bind(source_id).bind(after).bind(limit).fetch_all(db).await
 }
 
 /// How many those are.
@@ -135,17 +119,7 @@ pub async fn count_only_there(
     workspace_id: i64,
     (activation_id, run_id, source_id): (i64, i64, i64),
 ) -> Result<i64> {
-    sqlx::query_scalar(
-        "SELECT count(*) FROM person_source p
-         WHERE p.workspace_id = $1 AND p.source_id = $4 AND p.status IN ('active', 'suspended')
-           AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.record_id = p.record_id)
-           AND NOT EXISTS (SELECT FROM push_record r WHERE r.workspace_id = $1 AND r.run_id = $3 AND r.person_id = p.person_id)
-           AND NOT EXISTS (SELECT FROM delivery d WHERE d.workspace_id = $1 AND d.source_id = $4 AND d.record_id = p.record_id AND d.activation_id = $2)",
-    )
-    .bind(workspace_id)
-    .bind(activation_id)
-    .bind(run_id)
-    .bind(source_id)
-    .fetch_one(db)
-    .await
+    let sql = format!("SELECT count(*) {ONLY_THERE}");
+    let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(workspace_id).bind(activation_id).bind(run_id);
+    query.bind(source_id).bind("").fetch_one(db).await
 }

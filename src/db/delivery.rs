@@ -132,6 +132,20 @@ pub async fn update(db: &mut PgConnection, ledger: Ledger, entries: &[Delivered]
     Ok(())
 }
 
+/// Takes entries away whose records other rows stand for.
+pub async fn forget(db: &mut PgConnection, workspace_id: i64, activation_id: i64, row_keys: &[String]) -> Result<()> {
+    if row_keys.is_empty() {
+        return Ok(());
+    }
+    sqlx::query("DELETE FROM delivery WHERE workspace_id = $1 AND activation_id = $2 AND row_key = ANY($3)")
+        .bind(workspace_id)
+        .bind(activation_id)
+        .bind(row_keys)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// What came of activations for a record of users: whose it is, as far as that is known, and what it was given.
 pub struct Given {
     /// The record; None while a call that creates it is under way.

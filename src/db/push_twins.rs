@@ -1,10 +1,10 @@
 //! Table `push_record` once more: rows of a run that stand for the same record in Zendesk.
 
 use super::Result;
-use crate::model::push::Fault;
+use crate::model::push::{Fault, Wanted};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use sqlx::types::Json;
 
 /// Leaves out planned rows of people who were merged into one whose own row stands for the same record.
 pub async fn give_way(
@@ -33,23 +33,22 @@ pub async fn give_way(
     Ok(left.rows_affected())
 }
 
-/// Rows of a run whose record in Zendesk, or whose key, another row of the run has as well; and whether one of the others was sent
+/// For rows of a run: what is wanted of each other that has the same record in Zendesk, or the same key, and whether that was sent
 /// already, or had all that it wanted. What an operator skipped does not count.
 pub async fn of_run(
     db: &mut PgConnection,
     workspace_id: i64,
     run_id: i64,
     (rows, records, keys): (&[&str], &[Option<&str>], &[Option<&str>]),
-) -> Result<HashMap<String, bool>> {
-    let twins: Vec<(String, bool)> = sqlx::query_as(
-        "SELECT t.row_key, bool_or(o.state IN ('sent', 'created', 'updated', 'unchanged', 'unknown'))
+) -> Result<Vec<(String, bool, Json<Wanted>)>> {
+    sqlx::query_as(
+        "SELECT t.row_key, o.state IN ('sent', 'created', 'updated', 'unchanged', 'unknown'), o.wanted
          FROM unnest($3::text[], $4::text[], $5::text[]) AS t(row_key, record_id, key_value) CROSS JOIN LATERAL (
-             SELECT row_key, state FROM push_record
+             SELECT state, wanted FROM push_record
              WHERE workspace_id = $1 AND run_id = $2 AND record_id = t.record_id AND row_key <> t.row_key AND state <> 'skipped'
-             UNION ALL SELECT row_key, state FROM push_record
+             UNION ALL SELECT state, wanted FROM push_record
              WHERE workspace_id = $1 AND run_id = $2 AND lower(key_value) = lower(t.key_value) AND row_key <> t.row_key
-               AND state <> 'skipped') o
-         GROUP BY t.row_key",
+               AND state <> 'skipped') o",
     )
     .bind(workspace_id)
     .bind(run_id)
@@ -57,8 +56,7 @@ pub async fn of_run(
     .bind(records)
     .bind(keys)
     .fetch_all(db)
-    .await?;
-    Ok(twins.into_iter().collect())
+    .await
 }
 
 /// Of rows and their records in Zendesk: each other row of the activation to which the ledger says that the record was given.

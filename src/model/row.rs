@@ -2,6 +2,7 @@
 
 use super::consent::ConsentState;
 use super::field::{PerField, SystemField};
+use super::push::Owned;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,10 +86,8 @@ pub struct Given {
     pub record_id: Option<String>,
     /// Names of the fields that have a value of ours, of those at least that are needed.
     pub written: Vec<String>,
-    /// Tags that are ours.
-    pub tags: Vec<String>,
-    /// Organizations whose memberships are ours.
-    pub organizations: Vec<String>,
+    /// Tags and memberships that are ours.
+    pub owned: Owned,
     /// Digest of what was last confirmed; None while something newer is on its way, so that nobody takes the row for what it was before.
     pub digest: Option<i64>,
 }

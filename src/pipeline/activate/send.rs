@@ -6,7 +6,7 @@ use super::env::{Env, forget_fields};
 use super::hold::Hold;
 use super::look::{Looked, Seen};
 use super::results::{self, Final};
-use super::twins;
+use super::twins::{self, Twin};
 use crate::db;
 use crate::db::delivery::{Delivered, Ledger};
 use crate::db::push_record::Record;
@@ -49,6 +49,8 @@ struct Verdict {
     entry: Delivered,
     /// The look told what became of what nobody knew the outcome of.
     settled: bool,
+    /// The row that gave its entry away to this one.
+    gave_way: Option<String>,
     decision: Decision,
 }
 
@@ -156,12 +158,17 @@ impl Round<'_> {
     async fn judge(&self, taken: Ahead) -> Result<(Vec<Verdict>, Vec<Final>, Looked), FlowError> {
         let Ahead { records, ids, busy, looked, .. } = taken;
         let rows: Vec<&str> = records.iter().map(|record| record.row_key.as_str()).collect();
+        let mut twins = twins::twins(self.ctx, self.env, self.run, &self.terms, &records, &ids).await?;
+        let gave_way = twins.values().filter_map(|twin| match twin {
+            Twin::GaveWay(other) => Some(other.as_str()),
+            _ => None,
+        });
+        let rows: Vec<&str> = rows.into_iter().chain(gave_way).collect();
         let entries = {
             let mut db = self.ctx.pool.acquire().await?;
             db::delivery::load(&mut db, self.env.workspace, self.env.id, &rows).await?
         };
-        let mut twins = twins::faults(self.ctx, self.env, self.run, &self.terms, &records, &ids).await?;
-        let mut entries: HashMap<String, Delivered> =
+        let entries: HashMap<String, Delivered> =
             entries.into_iter().map(|entry| (entry.row_key.clone(), entry)).collect();
         let (mut verdicts, mut waits) = (Vec::new(), Vec::new());
         for (record, id) in records.into_iter().zip(ids) {
@@ -170,28 +177,43 @@ impl Round<'_> {
                 continue;
             }
             let (row_key, person_id) = (record.row_key.clone(), record.person_id);
-            let entry = entries.remove(&record.row_key);
-            let entry = entry.unwrap_or_else(|| Delivered { row_key, person_id, ..Delivered::default() });
             let twin = twins.remove(&record.row_key);
+            let own = entries.get(&record.row_key);
+            let entry = match &twin {
+                Some(Twin::GaveWay(other)) if own.is_none_or(|own| own.record_id != id) => entries.get(other),
+                _ => own,
+            };
+            let entry = Delivered { row_key, person_id, ..entry.cloned().unwrap_or_default() };
             verdicts.push(self.verdict(record, &looked, entry, twin));
         }
         Ok((verdicts, waits, looked))
     }
 
-    fn verdict(&self, record: Record, looked: &Looked, mut entry: Delivered, twin: Option<Fault>) -> Verdict {
+    fn verdict(&self, record: Record, looked: &Looked, mut entry: Delivered, twin: Option<Twin>) -> Verdict {
         let fail = |fault: Fault| (None, Decision::Fail(fault));
         let seen = looked.seen.get(&record.seq);
         let was_open = !entry.pending.is_empty();
+        // Where the record is known it is noted, so that the others learn of it.
+        let known = || match seen {
+            Some(Seen::One(remote)) => Some((**remote).clone()),
+            _ => None,
+        };
+        let mut gave_way = None;
         let (remote, decision) = match (twin, seen) {
-            // Its record is noted, so that the others learn of it.
-            (Some(fault), Some(Seen::One(remote))) => (Some((**remote).clone()), Decision::Fail(fault)),
-            (Some(fault), _) => fail(fault),
+            (Some(Twin::Refused(why)), _) => (known(), Decision::Fail(Fault::new("duplicate_record", why))),
+            (Some(Twin::Replaced), _) => {
+                let why = "another row stands for the record by now, and nothing is taken from it";
+                (known(), Decision::Skip(Fault::new("replaced", why)))
+            }
             (_, Some(Seen::Several)) => fail(Fault::new("ambiguous", "several records in Zendesk have this key")),
             (_, Some(Seen::Taken(field))) => {
                 let why = "it would be created with a value that belongs to another record in Zendesk";
                 fail(Fault::of(field, "duplicate_value", why))
             }
-            (_, Some(Seen::One(remote))) => {
+            (twin, Some(Seen::One(remote))) => {
+                if let Some(Twin::GaveWay(other)) = twin {
+                    gave_way = Some(other);
+                }
                 entry = ledger::of_record(entry, Some(&remote.id));
                 let same = |name: &str, a: &Value, b: &Value| self.terms.same(name, a, b);
                 ledger::look_back(&mut entry, remote, same, self.ctx.clock.now());
@@ -204,7 +226,7 @@ impl Round<'_> {
             }
         };
         let settled = was_open && entry.pending.is_empty();
-        Verdict { record, remote, entry, settled, decision }
+        Verdict { record, remote, entry, settled, gave_way, decision }
     }
 
     fn compare(&self, record: &Record, remote: Option<&Remote>, entry: &Delivered) -> Decision {
@@ -265,6 +287,7 @@ impl Round<'_> {
         };
         let mut finals: Vec<Final> = waits.into_iter().filter(|wait| ours.contains(&wait.seq)).collect();
         let mut entries = Vec::new();
+        let mut gave_way = Vec::new();
         let mut batches: BTreeMap<&str, (Call, Batch)> = BTreeMap::new();
         for verdict in verdicts.into_iter().filter(|verdict| ours.contains(&verdict.record.seq)) {
             match self.outgoing(&verdict, looked) {
@@ -272,8 +295,10 @@ impl Round<'_> {
                     batches.entry(call.as_str()).or_insert((call, Vec::new())).1.push((verdict, member));
                 }
                 None => {
+                    let other = verdict.gave_way.clone();
                     let (one, entry) = self.finish(verdict);
                     finals.push(one);
+                    gave_way.extend(other.filter(|_| entry.is_some()));
                     entries.extend(entry);
                 }
             }
@@ -285,10 +310,12 @@ impl Round<'_> {
                 let job = db::push_job::store(tx, workspace, (run_id, source), call.as_str(), part.len(), now).await?;
                 let (verdicts, members): (Vec<Verdict>, Vec<Member>) = part.into_iter().unzip();
                 assign(tx, (workspace, run_id, job), &verdicts, &members, now).await?;
+                gave_way.extend(verdicts.iter().filter_map(|verdict| verdict.gave_way.clone()));
                 entries.extend(verdicts.into_iter().map(|verdict| expected(call, verdict, now)));
                 calls.push(Stored { job, run: run_id, call, members });
             }
         }
+        db::delivery::forget(tx, workspace, activation_id, &gave_way).await?;
         db::delivery::put(tx, ledger, &entries).await?;
         hold.commit(held).await?;
         Ok(calls)
@@ -343,7 +370,7 @@ impl Round<'_> {
 
     /// The result of a record for which nothing is sent, and what of the ledger moves with it.
     fn finish(&self, verdict: Verdict) -> (Final, Option<Delivered>) {
-        let Verdict { record, remote, mut entry, settled, decision } = verdict;
+        let Verdict { record, remote, mut entry, settled, gave_way: _, decision } = verdict;
         let id = remote.map(|remote| remote.id);
         // What a look settled stays so, whatever becomes of the record.
         let settled = settled && !self.reads_only;

@@ -34,6 +34,15 @@ impl ActivationError {
     }
 }
 
+impl From<ActivationError> for FlowError {
+    fn from(error: ActivationError) -> FlowError {
+        match error {
+            ActivationError::Flow(error) => error,
+            refused => FlowError::State(refused.to_string()),
+        }
+    }
+}
+
 impl From<db::Error> for ActivationError {
     fn from(error: db::Error) -> ActivationError {
         ActivationError::Flow(error.into())

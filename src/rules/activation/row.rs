@@ -187,7 +187,7 @@ impl Forming {
                 |place: usize| row.stays.get(place).copied().flatten().is_some_and(|stay| stay.exited_at.is_none());
             wanted.tags.insert(tag.tag.clone(), tag.audience.is_none() || place.is_some_and(inside));
         }
-        let owned = row.given.as_ref();
+        let owned = row.given.as_ref().map(|given| &given.owned);
         for tag in owned.into_iter().flat_map(|owned| &owned.tags) {
             wanted.tags.entry(tag.clone()).or_insert(false);
         }
@@ -224,11 +224,11 @@ impl Forming {
         }
         // What is on its way is not known to be ours yet: all that could be is named, and only what turns out to be ours goes.
         let Some(known) = &row.given else { return wanted };
-        let tags = self.activation.tags.iter().map(|tag| &tag.tag).chain(&known.tags);
+        let tags = self.activation.tags.iter().map(|tag| &tag.tag).chain(&known.owned.tags);
         wanted.tags = tags.map(|tag| (tag.clone(), false)).collect();
         let of_person =
             row.person.iter().filter(|_| self.activation.memberships).flat_map(|person| &person.organizations);
-        wanted.organizations = of_person.chain(&known.organizations).map(|id| (id.clone(), false)).collect();
+        wanted.organizations = of_person.chain(&known.owned.organizations).map(|id| (id.clone(), false)).collect();
         wanted
     }
 

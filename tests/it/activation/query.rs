@@ -321,6 +321,54 @@ async fn people_of_a_query_have_fields_and_must_have_consented() {
 }
 
 #[tokio::test]
+async fn a_row_whose_key_changes_takes_its_record_over() {
+    let world = world().await;
+    let (old, new) = ("first@example.com", "second@example.com");
+    world
+        .act(json!({"do": "create_user", "name": "New", "email": old, "external_id": "a-1", "role": "end-user"}))
+        .await;
+    let user = customers(&world).await.into_iter().find(|user| user["email"] == old).expect("the user");
+    // An address that is written becomes a second one.
+    world.act(json!({"do": "update_user", "id": user["id"], "email": new})).await;
+    // The rows follow what the test writes down for a person.
+    let sql =
+        "SELECT fields ->> 'crm.address' AS k, fields ->> 'crm.nick' AS nick FROM person WHERE fields ? 'crm.address'";
+    let text = format!(
+        "name = \"q\"\nsource = \"acme\"\ntarget = \"users\"\npersonal_data = [\"email\"]\n[rows]\nquery = \"{sql}\"\nkey = \"k\"\n[key]\n\
+         by = \"email\"\n[[map]]\nto = \"user_fields.nickname\"\nfrom = \"column.nick\"\n[[tag]]\ntag = \"asked_for\"\n"
+    );
+    apply(&world, &text).await;
+    let write = async |address: &str, nick: &str| {
+        let fields = json!({"crm.address": address, "crm.nick": nick});
+        sqlx::query("UPDATE person SET fields = fields || $1 WHERE id = (SELECT min(id) FROM person)")
+            .bind(fields)
+            .execute(&world.ctx.pool)
+            .await
+            .expect("written");
+    };
+    let has = async || {
+        let user = customers(&world).await.into_iter().find(|user| user["external_id"] == "a-1").expect("the user");
+        (user["fields"]["nickname"].clone(), user["tags"].clone())
+    };
+    write(old, "one").await;
+    run(&world).await;
+    assert_eq!(has().await, (json!("one"), json!(["asked_for"])));
+    write(new, "two").await;
+    let second = run(&world).await;
+    let found = counts(&world, &second).await;
+    assert_eq!(found, [("skipped.replaced".to_owned(), 1), ("updated".to_owned(), 1)]);
+    assert_eq!(has().await, (json!("two"), json!(["asked_for"])));
+    assert_eq!(world.count("delivery").await, 1, "the record has one row");
+    let third = run(&world).await;
+    assert_eq!((third.counts.looked_at, third.counts.same), (1, 1), "{third:?}");
+    // The tag was ours from the first on, and goes with the row.
+    execute(&world, "UPDATE person SET fields = fields - 'crm.address'").await;
+    let fourth = run(&world).await;
+    assert_eq!(counts(&world, &fourth).await, [("updated".to_owned(), 1)]);
+    assert_eq!(has().await, (json!("two"), json!([])));
+}
+
+#[tokio::test]
 async fn organizations_of_a_query_are_written_by_their_numbers() {
     let world = world().await;
     for name in ["Springfield", "Shelbyville"] {

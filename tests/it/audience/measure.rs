@@ -3,11 +3,12 @@
 
 use crate::support;
 use deskbridge::db::audience_find::find;
+use deskbridge::db::pool::PoolOptions;
 use deskbridge::model::filter::Moment;
 use deskbridge::rules::filter::read;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::time::Instant;
+use sqlx::{AssertSqlSafe, PgConnection};
+use std::time::{Duration, Instant};
 
 const NOW: &str = "2026-03-31T12:00:00Z";
 
@@ -26,9 +27,9 @@ async fn fill(db: &mut PgConnection, people: i64) {
                  '{{}}', 1, '{NOW}' FROM generate_series(1::bigint, {people} * 20) n"
         ),
     ];
-    // Indexes are made after the rows, which is faster.
+    // Indexes are made after the rows, which is faster; of all partitions at once.
     let made: Vec<String> = sqlx::query_scalar(
-        "SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i WHERE i.indrelid = 'activity'::regclass AND NOT i.indisprimary",
+        "SELECT replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ') FROM pg_index i WHERE i.indrelid = 'activity'::regclass AND NOT i.indisprimary",
     )
     .fetch_all(&mut *db)
     .await
@@ -40,15 +41,21 @@ async fn fill(db: &mut PgConnection, people: i64) {
     }
 }
 
+fn options() -> PoolOptions {
+    let hour = Duration::from_secs(3600);
+    PoolOptions { max_connections: 1, acquire_timeout: hour, statement_timeout: hour, lock_timeout: hour }
+}
+
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn everybody_is_asked() {
     let people = std::env::var("DESKBRIDGE_PEOPLE").ok().and_then(|people| people.parse().ok()).unwrap_or(20_000);
     let now = NOW.parse().expect("a time");
-    // A database that was filled before need not be filled again.
+    // As the daemon connects. A database that was filled before need not be filled again.
     let filled = std::env::var("DESKBRIDGE_FILLED").ok();
     let url = filled.clone().unwrap_or_else(support::database);
-    let mut db = PgConnection::connect(&url).await.expect("the database answers");
+    let pool = deskbridge::db::pool::lazy(&url, &options()).expect("a pool");
+    let mut db = pool.acquire().await.expect("the database answers");
     if filled.is_none() {
         let (before, after) = (now - chrono::Months::new(4), now + chrono::Months::new(1));
         deskbridge::db::partition::ensure_months(&mut db, before, after).await.expect("partitions");
