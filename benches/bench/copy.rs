@@ -9,7 +9,8 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 /// Tables that hold no customer data.
-const CONTROL: &str = "'workspace', 'source', 'checkpoint', 'job', 'run', 'schedule', '_sqlx_migrations'";
+const CONTROL: &str =
+    "'workspace', 'source', 'checkpoint', 'job', 'run', 'schedule', 'rate_budget', '_sqlx_migrations'";
 
 /// Rows of a first sync, in files.
 pub struct Dump {

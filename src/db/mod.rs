@@ -70,6 +70,14 @@ pub fn is_data_error(error: &Error) -> bool {
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
+/// How Postgres refused the data of a statement: its code, and the constraint where there is one. Values are never among it.
+pub fn refusal(error: &Error) -> String {
+    let error = error.as_database_error();
+    let code = error.and_then(|e| e.code()).unwrap_or_default();
+    let constraint = error.and_then(|e| e.constraint()).map(|name| format!(", constraint {name}"));
+    format!("SQLSTATE {code}{}", constraint.unwrap_or_default())
+}
+
 /// True when two transactions got in each other's way: trying again at once is right.
 pub fn is_conflict(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|e| e.code());

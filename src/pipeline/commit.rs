@@ -50,10 +50,7 @@ pub async fn apply_all(db: &mut PgConnection, env: &Env<'_>, batch: Batch) -> db
                 match batch.halve() {
                     Ok((first, second)) => queue.extend([second, first]),
                     Err(alone) => {
-                        let code =
-                            error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
-                        let refused =
-                            alone.refuse(&format!("the database refuses it (SQLSTATE {})", code.unwrap_or_default()));
+                        let refused = alone.refuse(&format!("the database refuses it ({})", db::refusal(&error)));
                         db::dead_letter::bury(db, env.source.workspace_id, env.source.id, &refused, env.now).await?;
                         counts.dead_letters += refused.len() as u64;
                     }

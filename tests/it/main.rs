@@ -28,3 +28,7 @@ mod unknown;
 mod webhook_rotation;
 mod webhook_watch;
 mod webhooks;
+
+/// The daemon's own allocator, so that what measures print is true of it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

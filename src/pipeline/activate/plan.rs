@@ -7,6 +7,7 @@ use super::rows::{self, Page, Scope};
 use crate::db;
 use crate::db::push_record::{NewRecord, Which};
 use crate::db::push_run::{Run, Step};
+use crate::db::query_rows::PIECE;
 use crate::model::activation::Rows;
 use crate::model::job::Lease;
 use crate::model::push::{Fault, RecordState, Remote, Row, RunCounts, RunKind, RunState, Values, Wanted};
@@ -20,8 +21,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// Rows of a page: as many as are worth a statement a table, and as few as fit a processor's caches.
-const PAGE: usize = 2_000;
+/// Rows of a page: as many as are worth a statement a table, and as few as are easily held three times.
+const PAGE: usize = 4_000;
 
 /// Pages of one transaction.
 const PAGES: usize = 10;
@@ -47,7 +48,7 @@ pub async fn page(ctx: &Context, lease: &Lease, env: &Env, run: &Run) -> Result<
     let next = match run.kind {
         RunKind::Undo => undo_page(&mut tx, run, &mut counts, now).await?,
         _ if matches!(env.activation.rows, Rows::Query { .. }) => {
-            let page = queried::page(&mut tx, env, run, keys(run).as_deref(), PAGE, moment(ctx)).await?;
+            let page = queried::page(&mut tx, env, run, keys(run).as_deref(), PIECE, moment(ctx)).await?;
             counts.withheld += page.withheld as u64;
             keep(&mut tx, env, run, &page.rows, &mut counts, now).await?;
             page.next

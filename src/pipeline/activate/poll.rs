@@ -70,13 +70,19 @@ pub async fn poll(
 ) -> Result<Polled, FlowError> {
     let mut hold = Hold::new(ctx, lease);
     let look = Look { ctx, source, client };
-    let before = look.open().await?;
-    look.take(&mut hold, &asked.jobs).await?;
-    for job in look.open().await?.iter().filter(|job| look.is_lost(job)) {
-        look.settle(&mut hold, job).await?;
+    let mut open = look.open().await?;
+    let before = open.len();
+    if !asked.jobs.is_empty() {
+        look.take(&mut hold, &asked.jobs).await?;
+        open = look.open().await?;
     }
-    let open = look.open().await?;
-    let moved = open.len() < before.len();
+    if open.iter().any(|job| look.is_lost(job)) {
+        for job in open.iter().filter(|job| look.is_lost(job)) {
+            look.settle(&mut hold, job).await?;
+        }
+        open = look.open().await?;
+    }
+    let moved = open.len() < before;
     Ok(Polled { open: open.len(), moved, next_at: open.iter().map(|job| look.next_at(job)).min() })
 }
 
