@@ -302,6 +302,14 @@ impl Writer {
     }
 }
 
+/// Whether a condition is about a person's own row: those that [`Writer::person`] writes.
+pub(super) fn is_own(condition: &Condition) -> bool {
+    matches!(
+        &condition.about,
+        About::Person(Field::System(_) | Field::CreatedAt | Field::Custom(_), _) | About::Consent { .. }
+    )
+}
+
 /// Whether all of these hold.
 pub(super) fn all_of(all: Vec<String>) -> String {
     if all.is_empty() { "true".to_owned() } else { format!("({})", all.join(" AND ")) }

@@ -6,7 +6,7 @@
 //! up as it reads. A join with them would be the work of one process.
 
 use super::Result;
-use super::audience_filter::{Writer, all_of};
+use super::audience_filter::{Writer, all_of, is_own};
 use crate::model::filter::{About, Activity, Asked, Condition, Count, End, Field, Filter, Moment};
 use sqlx::{Connection, PgConnection, Row};
 
@@ -145,14 +145,6 @@ fn statement(writer: &mut Writer, filter: &Filter, bits: Option<Bits>) -> String
     );
     let holds = holds(filter, &mut answers.into_iter());
     ["WITH ", &people, ") SELECT p.id FROM p", &joins, " WHERE ", &holds].concat()
-}
-
-/// Whether a condition is about a person's own row.
-fn is_own(condition: &Condition) -> bool {
-    matches!(
-        &condition.about,
-        About::Person(Field::System(_) | Field::CreatedAt | Field::Custom(_), _) | About::Consent { .. }
-    )
 }
 
 /// The conditions without which nothing else matters.

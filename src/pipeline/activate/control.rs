@@ -1,10 +1,9 @@
 //! What an operator does with runs: start, apply, approve, stop, retry, restart, skip, undo, test. What is to be done then is
 //! done by the push job of the source.
 
+use super::again;
 use super::conclude::{end, give_up};
 use super::preflight::{self, Preflight};
-use super::queried;
-use super::rows::{self, Scope};
 use super::start::{self, With};
 use super::stored::{self, ActivationError, Stored};
 use super::{env, plan, whom};
@@ -14,12 +13,10 @@ use crate::db::push_run::{Run, Step};
 use crate::model::activation::{Rows, Target};
 use crate::model::job::JobKind;
 use crate::model::push::{Fault, RecordState, Row, RunKind, RunState};
-use crate::pipeline::audience::moment;
 use crate::pipeline::context::Context;
 use crate::rules::activation::stage;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
-use std::collections::HashMap;
 
 /// Records that are retried at once.
 const PAGE: i64 = 1_000;
@@ -256,37 +253,13 @@ async fn form_again(
         let Some(last) = records.last() else { return Ok(tried) };
         after = last.seq;
         let keys: Vec<String> = records.iter().map(|record| record.row_key.clone()).collect();
-        let formed = rows_again(ctx, db, &env, &keys).await?;
+        let formed = again::rows(ctx, db, &env, &keys).await?;
         let gone = Fault::new("gone", "the row is not there any more");
         let again: Vec<(i64, NewRecord<'_>)> =
             records.iter().map(|record| (record.seq, renewed(record, formed.get(&record.row_key), &gone))).collect();
         tried += again.iter().filter(|(_, record)| record.state == RecordState::Planned).count() as u64;
         db::push_record::renew(db, run.workspace_id, run.id, &again, now).await?;
     }
-}
-
-/// The rows of these keys as they are now.
-async fn rows_again(
-    ctx: &Context,
-    db: &mut PgConnection,
-    env: &env::Env,
-    keys: &[String],
-) -> Result<HashMap<String, Row>, ActivationError> {
-    let mut rows = Vec::new();
-    if matches!(env.activation.rows, Rows::Query { .. }) {
-        rows = queried::again(ctx, db, env, keys, moment(ctx)).await?.rows;
-    } else {
-        let mut cursor = None;
-        loop {
-            let page = rows::page(db, env, Scope::Keys(keys), cursor.as_ref(), PAGE as usize, moment(ctx)).await?;
-            rows.extend(page.rows);
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-    }
-    Ok(rows.into_iter().map(|row| (row.row_key.clone(), row)).collect())
 }
 
 fn renewed<'a>(record: &'a Record, row: Option<&'a Row>, gone: &'a Fault) -> NewRecord<'a> {

@@ -2,6 +2,7 @@
 //! nothing counts as written that Zendesk did not confirm.
 
 pub mod adopt;
+pub mod again;
 pub mod ahead;
 pub mod always;
 pub mod call;

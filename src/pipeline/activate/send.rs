@@ -370,7 +370,7 @@ impl Round<'_> {
 
     /// The result of a record for which nothing is sent, and what of the ledger moves with it.
     fn finish(&self, verdict: Verdict) -> (Final, Option<Delivered>) {
-        let Verdict { record, remote, mut entry, settled, gave_way: _, decision } = verdict;
+        let Verdict { record, remote, mut entry, settled, decision, .. } = verdict;
         let id = remote.map(|remote| remote.id);
         // What a look settled stays so, whatever becomes of the record.
         let settled = settled && !self.reads_only;

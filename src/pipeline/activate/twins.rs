@@ -4,21 +4,15 @@
 //! read: among the records that are read together, among those of the run, and in what earlier runs wrote. A row that only says
 //! that somebody left gives way to one who is there, who takes over what the ledger knows of the record.
 
+use super::again;
 use super::env::Env;
-use super::queried;
-use super::rows::{self, Scope};
 use crate::db;
 use crate::db::push_record::Record;
 use crate::db::push_run::Run;
-use crate::model::activation::Rows;
 use crate::model::push::{Row, RunKind, Wanted};
-use crate::pipeline::audience::moment;
 use crate::pipeline::context::{Context, FlowError};
 use crate::rules::activation::diff::Terms;
-use std::collections::{BTreeSet, HashMap};
-
-/// Rows that are formed at once.
-const PAGE: usize = 1_000;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 const NONE: &str = "several rows of the run stand for the same record in Zendesk; none is written";
 const FIRST: &str = "another row of the run stands for the same record in Zendesk and was delivered before that was known; this \
@@ -61,7 +55,8 @@ pub async fn twins(
     // What a run wrote is given back whoever stands for it by now. A row at fault wants nothing, and so leaves nothing.
     let leaves = |wanted: &Wanted| !undoes && *wanted != Wanted::default() && terms.is_exit(wanted);
     let rows: Vec<&str> = records.iter().map(|record| record.row_key.as_str()).collect();
-    let leaving: Vec<bool> = records.iter().map(|record| leaves(&record.wanted)).collect();
+    let leaving = records.iter().filter(|record| leaves(&record.wanted)).map(|record| record.row_key.as_str());
+    let leaving: HashSet<&str> = leaving.collect();
     let known: Vec<Option<&str>> = ids.iter().map(Option::as_deref).collect();
     let keys = records.iter().zip(ids).map(|(record, id)| record.key_value.as_deref().filter(|_| id.is_none()));
     let keys: Vec<Option<&str>> = keys.collect();
@@ -75,15 +70,14 @@ pub async fn twins(
         };
         (of_run, earlier)
     };
-    let row_leaves: HashMap<&str, bool> = rows.iter().copied().zip(leaving.iter().copied()).collect();
-    let row_leaves = |row: &str| row_leaves.get(row).copied().unwrap_or_default();
     let mut twins: HashMap<String, Twin> = HashMap::new();
     // Of several others those count that are there, and before those what was delivered.
     let mut others: Vec<(String, bool, bool)> =
         of_run.into_iter().map(|(row, given, wanted)| (row, leaves(&wanted), given)).collect();
     others.sort_by_key(|(_, other_leaves, given)| (*other_leaves, !*given));
     for (row, other_leaves, given) in others {
-        if let Some(twin) = Twin::beside(row_leaves(&row), other_leaves, if given { FIRST } else { NONE }) {
+        if let Some(twin) = Twin::beside(leaving.contains(row.as_str()), other_leaves, if given { FIRST } else { NONE })
+        {
             twins.entry(row).or_insert(twin);
         }
     }
@@ -93,7 +87,7 @@ pub async fn twins(
     earlier.retain(|(row, _)| !twins.contains_key(row));
     let still_there = still_there(ctx, env, terms, &rows, &known, &earlier).await?;
     for (row, other) in earlier {
-        let twin = match (still_there.contains(&row), row_leaves(&row)) {
+        let twin = match (still_there.contains(&row), leaving.contains(row.as_str())) {
             (true, leaves) => Twin::beside(leaves, false, EARLIER),
             (false, true) => None,
             (false, false) => Some(Twin::GaveWay(other)),
@@ -104,20 +98,18 @@ pub async fn twins(
 }
 
 /// Rows among these that stand for one record.
-fn together<'a>(rows: &[&'a str], ids: &[Option<&'a str>], leaving: &[bool]) -> Vec<(&'a str, Twin)> {
-    let mut of_record: HashMap<&str, Vec<(&str, bool)>> = HashMap::new();
-    for ((row, id), leaves) in rows.iter().zip(ids).zip(leaving) {
-        if let Some(id) = id {
-            of_record.entry(id).or_default().push((row, *leaves));
-        }
+fn together<'a>(rows: &[&'a str], ids: &[Option<&'a str>], leaving: &HashSet<&str>) -> Vec<(&'a str, Twin)> {
+    let mut of_record: HashMap<&str, Vec<&str>> = HashMap::new();
+    for (row, id) in rows.iter().zip(ids).filter_map(|(row, id)| Some((*row, (*id)?))) {
+        of_record.entry(id).or_default().push(row);
     }
     let mut twins = Vec::new();
     for rows in of_record.into_values().filter(|rows| rows.len() > 1) {
-        let there = rows.iter().filter(|(_, leaves)| !leaves).count();
-        let others_leave = |leaves: bool| there == usize::from(!leaves);
-        twins.extend(
-            rows.iter().filter_map(|(row, leaves)| Some((*row, Twin::beside(*leaves, others_leave(*leaves), NONE)?))),
-        );
+        let there = rows.iter().filter(|row| !leaving.contains(*row)).count();
+        twins.extend(rows.into_iter().filter_map(|row| {
+            let leaves = leaving.contains(row);
+            Some((row, Twin::beside(leaves, there == usize::from(!leaves), NONE)?))
+        }));
     }
     twins
 }
@@ -137,8 +129,7 @@ async fn still_there(
     }
     let others: BTreeSet<String> = earlier.iter().map(|(_, other)| other.clone()).collect();
     let others: Vec<String> = others.into_iter().collect();
-    let formed: HashMap<String, Row> =
-        formed(ctx, env, &others).await?.into_iter().map(|row| (row.row_key.clone(), row)).collect();
+    let formed = again::rows(ctx, &mut *ctx.pool.acquire().await?, env, &others).await?;
     let ids: HashMap<&str, Option<&str>> = rows.iter().copied().zip(ids.iter().copied()).collect();
     let stands = |row: &Row, id: Option<&str>| {
         let is_other = row.record_id.as_deref().is_some_and(|own| Some(own) != id);
@@ -151,23 +142,6 @@ async fn still_there(
     Ok(earlier.iter().filter(holds).map(|(row, _)| row.clone()).collect())
 }
 
-/// These rows as they are now.
-async fn formed(ctx: &Context, env: &Env, keys: &[String]) -> Result<Vec<Row>, FlowError> {
-    let mut db = ctx.pool.acquire().await?;
-    if matches!(env.activation.rows, Rows::Query { .. }) {
-        return Ok(queried::again(ctx, &mut db, env, keys, moment(ctx)).await?.rows);
-    }
-    let (mut rows, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = rows::page(&mut db, env, Scope::Keys(keys), cursor.as_ref(), PAGE, moment(ctx)).await?;
-        rows.extend(page.rows);
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(rows);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,7 +151,7 @@ mod tests {
         let check = |rows: &[(&str, Option<&str>, bool)], expected: &[(&str, Twin)]| {
             let keys: Vec<&str> = rows.iter().map(|row| row.0).collect();
             let ids: Vec<Option<&str>> = rows.iter().map(|row| row.1).collect();
-            let leaving: Vec<bool> = rows.iter().map(|row| row.2).collect();
+            let leaving: HashSet<&str> = rows.iter().filter(|row| row.2).map(|row| row.0).collect();
             let mut found = together(&keys, &ids, &leaving);
             found.sort_by_key(|(row, _)| *row);
             assert_eq!(found, expected, "{rows:?}");

@@ -347,8 +347,8 @@ async fn a_slow_zendesk_is_written_to_at_the_same_rate() {
     assert!((98.0..=100.5).contains(&rate), "{rate}");
 }
 
-/// Changes people as applied events do, in a field that no sync writes, under the workspace's lock, one after the other and at an even pace. Answers who was changed
-/// when: a change is there for nobody before it is committed, which may have to wait for a page of a first sync that holds the lock.
+/// Changes people as applied events do, in a field that no sync writes, under the workspace's lock, one after the other and at an even
+/// pace. Answers who was changed when: a change is there for nobody before it is committed, which may have to wait for a page of a first sync that holds the lock.
 async fn change(
     world: &World,
     daemon: &deskbridge::app::Daemon,
